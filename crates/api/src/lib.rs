@@ -1,0 +1,1 @@
+//! HTTP requests and responses to outcomes, and the driver that performs I/O.

@@ -1,0 +1,1 @@
+//! The writing side: Arrow to Parquet, Avro manifests, snapshot commits.

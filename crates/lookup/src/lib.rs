@@ -1,0 +1,1 @@
+//! One point lookup as a state machine that asks for byte ranges.

@@ -1,0 +1,1 @@
+//! NDJSON bytes to lines, validated records and bounded chunks.

@@ -1,0 +1,1 @@
+//! Object reads: the trait, its in-memory twin, range coalescing and caches.
