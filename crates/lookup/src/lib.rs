@@ -1,1 +1,5 @@
-//! One point lookup as a state machine that asks for byte ranges.
+//! One point lookup as a state machine that asks for byte ranges and never fetches them (sans-IO).
+//!
+//! The driver in `api` calls `step`, performs the needs it returns, supplies the bytes and steps again.
+
+pub mod need;

@@ -8,6 +8,7 @@ pub mod error;
 pub mod key;
 pub mod limits;
 pub mod mode;
+pub mod object;
 pub mod representation;
 pub mod schema;
 pub mod time;
