@@ -1,1 +1,9 @@
 //! Iceberg table metadata, manifest lists and manifests: live data files, deletes and file pruning.
+//!
+//! Reading only, format versions 1 to 3 of <https://iceberg.apache.org/spec/>. Everything here turns bytes into values
+//! or values into decisions; nothing asks for bytes.
+
+pub mod error;
+pub mod name_mapping;
+pub mod schema;
+pub mod value;
