@@ -9,7 +9,7 @@ pub const TYPE_LEN_BYTES_MAX: usize = 64;
 /// Longest id, in bytes of UTF-8.
 pub const ID_LEN_BYTES_MAX: usize = 1024;
 
-/// Largest record, in bytes of the JSON that is sent to a stream. A SQLite row of a Durable Object holds 2 MB
+/// Largest record, in bytes of the JSON that is sent to a stream. A row in a Durable Object's database holds 2 MB
 /// (2,097,152 bytes); the rest is left for the ledger's own columns.
 pub const RECORD_LEN_BYTES_MAX: usize = 1_900_000;
 
