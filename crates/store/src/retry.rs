@@ -1,0 +1,162 @@
+//! Retrying reads: a pure decision, and a decorator that carries it out with a pause of the caller's.
+
+use firn_types::object::{ByteRange, ObjectKey};
+
+use crate::read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind};
+
+/// Most attempts of one read, the first included. Three bridge a connection that was closed and a moment of
+/// throttling; a store that fails three times within the budget is down, and the caller's client may come back.
+pub const ATTEMPTS_MAX: u32 = 3;
+
+/// Longest time that the pauses of one read may take together: a tenth of the 30 s that an invocation may go on.
+pub const PAUSE_BUDGET_MS: u64 = 3_000;
+
+/// Pause after the first failure; it doubles with each further one. R2's and S3's own latency is some 30 ms, so that
+/// a store that was briefly busy has had time for a few others.
+const PAUSE_MS_BASE: u64 = 100;
+
+/// A throttled caller waits this many times longer.
+const THROTTLED_FACTOR: u64 = 4;
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryDecision {
+    /// Read again after this pause.
+    After {
+        /// The pause.
+        pause_ms: u64,
+    },
+    /// Hand the failure on.
+    GiveUp,
+}
+
+/// Decides what to do after `error`.
+///
+/// `attempt_count` attempts were made, pauses of `paused_ms` lie behind. `jitter` is a random number; it spreads the
+/// pause over the upper half of its interval, so that callers that failed together do not return together.
+pub fn decide(error: &StoreError, attempt_count: u32, paused_ms: u64, jitter: u32) -> RetryDecision {
+    if !error.is_retryable() || attempt_count >= ATTEMPTS_MAX {
+        return RetryDecision::GiveUp;
+    }
+    let doublings = attempt_count.saturating_sub(1).min(16);
+    let factor = if error.kind == StoreErrorKind::Throttled { THROTTLED_FACTOR } else { 1 };
+    let full_ms = (PAUSE_MS_BASE * factor) << doublings;
+    let half_ms = full_ms / 2;
+    let pause_ms = half_ms + (half_ms * u64::from(jitter)) / u64::from(u32::MAX);
+    if paused_ms.saturating_add(pause_ms) > PAUSE_BUDGET_MS {
+        return RetryDecision::GiveUp;
+    }
+    RetryDecision::After { pause_ms }
+}
+
+/// What retrying needs of its platform.
+#[expect(
+    async_fn_in_trait,
+    reason = "callers are generic over the platform and never need the future's name"
+)]
+pub trait Pause {
+    /// Returns after this time.
+    async fn pause(&self, pause_ms: u64);
+
+    /// A random number.
+    fn jitter(&self) -> u32;
+}
+
+/// Retries the reads of the store inside as [`decide`] says.
+#[derive(Debug)]
+pub struct RetryRead<R, P> {
+    inner: R,
+    platform: P,
+}
+
+impl<R, P> RetryRead<R, P> {
+    /// Retries the reads of `inner`.
+    pub fn new(inner: R, platform: P) -> Self {
+        Self { inner, platform }
+    }
+}
+
+impl<R: ObjectRead, P: Pause> ObjectRead for RetryRead<R, P> {
+    async fn read(&self, key: &ObjectKey, range: &ByteRange) -> Result<ObjectBytes, StoreError> {
+        let mut paused_ms = 0;
+        let mut attempt_count = 0;
+        loop {
+            let error = match self.inner.read(key, range).await {
+                Ok(read) => return Ok(read),
+                Err(error) => error,
+            };
+            attempt_count += 1;
+            match decide(&error, attempt_count, paused_ms, self.platform.jitter()) {
+                RetryDecision::GiveUp => return Err(error),
+                RetryDecision::After { pause_ms } => {
+                    self.platform.pause(pause_ms).await;
+                    paused_ms += pause_ms;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use bytes::Bytes;
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::{
+        counting::CountingRead,
+        fault::{Fault, FaultRead},
+        memory::MemoryStore,
+    };
+
+    #[track_caller]
+    fn check(kind: StoreErrorKind, attempt_count: u32, paused_ms: u64, jitter: u32, expected: Option<u64>) {
+        let error = StoreError::new(kind, &ObjectKey::new("a"));
+        let expected = expected.map_or(RetryDecision::GiveUp, |pause_ms| RetryDecision::After { pause_ms });
+        assert_eq!(decide(&error, attempt_count, paused_ms, jitter), expected);
+    }
+
+    #[test]
+    fn retries_are_spread_bounded_and_only_where_they_help() {
+        use StoreErrorKind as K;
+        check(K::Timeout, 1, 0, 0, Some(50));
+        check(K::Timeout, 1, 0, u32::MAX, Some(100));
+        check(K::Unavailable, 2, 100, u32::MAX, Some(200));
+        check(K::Throttled, 1, 0, u32::MAX, Some(400));
+        check(K::ShortRead { asked_len_bytes: 2, found_len_bytes: 1 }, 1, 0, 0, Some(50));
+        check(K::Timeout, ATTEMPTS_MAX, 0, 0, None);
+        check(K::Timeout, 1, PAUSE_BUDGET_MS, 0, None);
+        check(K::NotFound, 1, 0, 0, None);
+        check(K::RangeInvalid { object_len_bytes: 1 }, 1, 0, 0, None);
+    }
+
+    #[derive(Default)]
+    struct Pauses(RefCell<Vec<u64>>);
+
+    impl Pause for &Pauses {
+        async fn pause(&self, pause_ms: u64) {
+            self.0.borrow_mut().push(pause_ms);
+        }
+
+        fn jitter(&self) -> u32 {
+            0
+        }
+    }
+
+    #[test]
+    fn read_succeeds_after_two_failures_and_fails_after_three() {
+        for (failure_count, succeeds) in [(0, true), (2, true), (3, false)] {
+            let (memory, key, pauses) = (MemoryStore::default(), ObjectKey::new("a"), Pauses::default());
+            memory.put(&key, Bytes::from_static(b"0123"));
+            let fault =
+                |idx, _: &_, _: &_| (idx < failure_count).then_some(Fault::Fail(StoreErrorKind::Unavailable));
+            let store = CountingRead::new(FaultRead::new(memory, fault));
+            let outcome = block_on(RetryRead::new(&store, &pauses).read(&key, &ByteRange::Range(0..4)));
+            assert_eq!(outcome.is_ok(), succeeds);
+            assert_eq!(store.counts().requests, (failure_count + 1).min(3));
+            assert_eq!(*pauses.0.borrow(), [50, 100][..(failure_count as usize).min(2)]);
+        }
+    }
+}
