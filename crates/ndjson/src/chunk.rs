@@ -1,0 +1,114 @@
+//! Rows to chunks: the JSON arrays that are sent to a stream, cut by bytes (design.md §3).
+//!
+//! ```text
+//! [row,row,…]      counted with its brackets and commas
+//! ```
+//!
+//! A chunk closes before the row that would carry it over the limit; a row larger than the limit is a chunk alone. So
+//! the same rows give the same chunks, wherever the body was cut on its way.
+
+use crate::error::LineError;
+use crate::record::Record;
+use crate::row::{Row, ServerFields};
+
+/// Most emptied buffers that are kept for later chunks: design.md allows three chunks in flight.
+pub const SPARE_BUFFER_COUNT_MAX: usize = 3;
+
+/// First capacity of a chunk's buffer; it then doubles up to the limit, so that a request of a few small records
+/// does not touch a megabyte. 16 KiB hold four rows of 4 KB.
+const CAPACITY_LEN_BYTES_MIN: usize = 16 * 1024;
+
+/// What is sent at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// `[row,row,…]`, UTF-8.
+    pub json: Vec<u8>,
+    /// Number of rows, at least 1.
+    pub record_count: u64,
+    /// Line number of the first row.
+    pub first_line: u64,
+    /// Line number of the last row.
+    pub last_line: u64,
+}
+
+/// Gathers rows into chunks.
+#[derive(Debug)]
+pub struct Chunker {
+    len_bytes_max: usize,
+    open: Option<Chunk>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Chunker {
+    /// For chunks of at most `len_bytes_max` bytes of JSON.
+    pub const fn new(len_bytes_max: usize) -> Self {
+        Self { len_bytes_max, open: None, spare: Vec::new() }
+    }
+
+    /// Adds the row of line `line`. Returns the chunk that closed before it, if one did.
+    pub fn push(&mut self, line: u64, row: &[u8]) -> Option<Chunk> {
+        self.push_with(line, row.len(), |json| json.extend_from_slice(row))
+    }
+
+    /// Renders a record's row right into its chunk. Returns the chunk that closed before it, if one did.
+    ///
+    /// # Errors
+    /// `record_too_large`, as [`Row::new`]; the chunks are then as if the line were not there.
+    pub fn push_record(
+        &mut self,
+        line: u64,
+        record: &Record<'_>,
+        server: &ServerFields<'_>,
+    ) -> Result<Option<Chunk>, LineError> {
+        let row = Row::new(record, server)?;
+        Ok(self.push_with(line, row.len_bytes(), |json| row.render(json)))
+    }
+
+    /// Closes the last chunk. `None` if no row came since the last one closed.
+    pub fn finish(&mut self) -> Option<Chunk> {
+        let mut chunk = self.open.take()?;
+        chunk.json.push(b']');
+        Some(chunk)
+    }
+
+    /// Takes back the buffer of a chunk that was sent. At most [`SPARE_BUFFER_COUNT_MAX`] are kept, and none that a
+    /// large row has grown over the limit.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFER_COUNT_MAX && buffer.capacity() <= self.len_bytes_max {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    fn push_with(&mut self, line: u64, len_bytes: usize, render: impl FnOnce(&mut Vec<u8>)) -> Option<Chunk> {
+        let closed = if self.has_room_for(len_bytes) { None } else { self.finish() };
+        let chunk = self.open.get_or_insert_with(|| Chunk {
+            json: self.spare.pop().unwrap_or_default(),
+            record_count: 0,
+            first_line: line,
+            last_line: line,
+        });
+        // The row, the bracket or comma before it, and the bracket that may follow.
+        reserve_within(&mut chunk.json, len_bytes.saturating_add(2), self.len_bytes_max);
+        chunk.json.push(if chunk.record_count == 0 { b'[' } else { b',' });
+        render(&mut chunk.json);
+        chunk.record_count += 1;
+        chunk.last_line = line;
+        closed
+    }
+
+    fn has_room_for(&self, len_bytes: usize) -> bool {
+        let open_len_bytes = self.open.as_ref().map_or(0, |chunk| chunk.json.len());
+        open_len_bytes.saturating_add(len_bytes).saturating_add(2) <= self.len_bytes_max
+    }
+}
+
+/// Makes room for `additional` bytes; grows by doubling, but beyond `len_bytes_max` only as far as needed.
+pub(crate) fn reserve_within(buffer: &mut Vec<u8>, additional: usize, len_bytes_max: usize) {
+    let needed = buffer.len().saturating_add(additional);
+    if needed > buffer.capacity() {
+        let doubled = buffer.capacity().saturating_mul(2).max(CAPACITY_LEN_BYTES_MIN);
+        let capacity = doubled.min(len_bytes_max).max(needed);
+        buffer.reserve_exact(capacity - buffer.len());
+    }
+}

@@ -1,0 +1,198 @@
+//! The hash and the size of a record's content (design.md §2).
+//!
+//! SHA-256 over the content fields that the record has, in the order of the table. Each gives
+//!
+//! ```text
+//! string, tree, front matter   len(name) name len(value) value
+//! list                         len(name) name count { len(element) element }*
+//! ```
+//!
+//! where `len` and `count` are 8 bytes, big-endian, and bytes are those that are stored: a string's decoded UTF-8, a
+//! tree's and the front matter's JSON text as the caller wrote it. So the hash does not depend on how a string was
+//! escaped, nor on the order of the fields, and no two contents share a preimage.
+
+use std::fmt;
+
+use firn_types::schema::{COLUMNS, CallerValue, ColumnGroup};
+use sha2::Digest as _;
+
+use crate::escape::{Piece, Pieces, decoded_len_bytes};
+use crate::record::Record;
+use crate::scan::{Token, elements};
+
+/// Bytes gathered before the hash is fed. A hash outside wasm costs a call each time: an ordinary record of a few
+/// kilobytes is one. 16 KiB are 1/64 of wasm's default stack.
+const BLOCK_LEN_BYTES: usize = 16 * 1024;
+
+/// A SHA-256 that is fed in pieces, so that a Worker can plug in its host's.
+pub trait Sha256 {
+    /// Adds bytes.
+    fn update(&mut self, bytes: &[u8]);
+    /// The digest of all bytes added.
+    fn finish(self) -> [u8; 32];
+}
+
+/// [`Sha256`] by the `sha2` crate.
+#[derive(Clone, Debug, Default)]
+pub struct SoftwareSha256(sha2::Sha256);
+
+impl Sha256 for SoftwareSha256 {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// The hash of a record's content; displayed in hexadecimal, as it is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Hash and size of a record's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentDigest {
+    /// The hash.
+    pub hash: ContentHash,
+    /// As [`content_size_bytes`].
+    pub size_bytes: u64,
+}
+
+/// Hashes a record's content with a fresh `sha256`.
+pub fn content_digest(record: &Record<'_>, sha256: impl Sha256) -> ContentDigest {
+    let mut preimage = Preimage { sha256, block: [0; BLOCK_LEN_BYTES], len_bytes: 0 };
+    let mut size_bytes = 0;
+    for (name, content) in contents(record) {
+        preimage.add_len(name.len());
+        preimage.add(name.as_bytes());
+        match content {
+            Content::Text(text) => size_bytes += preimage.add_sized(text.as_bytes()),
+            Content::String(token) => size_bytes += preimage.add_string(token),
+            Content::List(array) => {
+                preimage.add_len(elements(array).count());
+                size_bytes += elements(array).map(|token| preimage.add_string(token)).sum::<u64>();
+            }
+        }
+    }
+    ContentDigest { hash: ContentHash(preimage.finish()), size_bytes }
+}
+
+/// Bytes of a record's content as stored: strings decoded, trees and front matter as written, the elements of lists;
+/// names and punctuation not counted.
+pub fn content_size_bytes(record: &Record<'_>) -> u64 {
+    contents(record)
+        .map(|(_, content)| match content {
+            Content::Text(text) => text.len() as u64,
+            Content::String(token) => value_len_bytes(token) as u64,
+            Content::List(array) => elements(array).map(|token| value_len_bytes(token) as u64).sum(),
+        })
+        .sum()
+}
+
+/// A content field as it is stored.
+enum Content<'a> {
+    /// This text.
+    Text(&'a str),
+    /// The value of this JSON string.
+    String(Token<'a>),
+    /// The values of this JSON array's strings.
+    List(&'a str),
+}
+
+/// The content fields of a record, in the order of the table.
+fn contents<'r, 'a>(
+    record: &'r Record<'a>,
+) -> impl Iterator<Item = (&'static str, Content<'a>)> + use<'r, 'a> {
+    COLUMNS.iter().enumerate().filter(|(_, column)| column.group == ColumnGroup::Content).filter_map(
+        |(idx, column)| {
+            let token = record.token(idx)?;
+            let content = match column.caller {
+                CallerValue::Object | CallerValue::Json => Content::Text(token.text),
+                CallerValue::StringList => Content::List(token.text),
+                _ => Content::String(token),
+            };
+            Some((column.name, content))
+        },
+    )
+}
+
+fn value_len_bytes(token: Token<'_>) -> usize {
+    if token.has_escape { decoded_len_bytes(token.body()) } else { token.body().len() }
+}
+
+/// Gathers small pieces into blocks for the hash.
+struct Preimage<H> {
+    sha256: H,
+    block: [u8; BLOCK_LEN_BYTES],
+    len_bytes: usize,
+}
+
+impl<H: Sha256> Preimage<H> {
+    fn add(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.block.get_mut(self.len_bytes..self.len_bytes.saturating_add(bytes.len())) {
+            room.copy_from_slice(bytes);
+            self.len_bytes += bytes.len();
+            return;
+        }
+        self.flush();
+        match self.block.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.len_bytes = bytes.len();
+            }
+            None => self.sha256.update(bytes),
+        }
+    }
+
+    fn add_len(&mut self, len: usize) {
+        self.add(&(len as u64).to_be_bytes());
+    }
+
+    /// Adds the bytes after their length; gives the length.
+    fn add_sized(&mut self, bytes: &[u8]) -> u64 {
+        self.add_len(bytes.len());
+        self.add(bytes);
+        bytes.len() as u64
+    }
+
+    /// Adds a string's value after its length; gives the length.
+    fn add_string(&mut self, token: Token<'_>) -> u64 {
+        if !token.has_escape {
+            return self.add_sized(token.body().as_bytes());
+        }
+        let len_bytes = decoded_len_bytes(token.body());
+        self.add_len(len_bytes);
+        for piece in Pieces::new(token.body()) {
+            match piece {
+                Piece::Run(run) => self.add(run.as_bytes()),
+                Piece::Char(character) => self.add(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        len_bytes as u64
+    }
+
+    fn flush(&mut self) {
+        if self.len_bytes > 0 {
+            self.sha256.update(self.block.get(..self.len_bytes).unwrap_or_default());
+            self.len_bytes = 0;
+        }
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        self.flush();
+        self.sha256.finish()
+    }
+}

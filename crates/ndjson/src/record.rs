@@ -1,0 +1,314 @@
+//! A line to a record: validated against the columns of [`firn_types::schema`], borrowing from the line
+//! (design.md §2).
+//!
+//! A line is read once, from left to right, and the first thing wrong decides its error; only a line that is not
+//! UTF-8 is told before anything else, and names that an object has twice are told at that object's end.
+//!
+//! `null` is no value of any field but the syntax trees (which are "any JSON", so `null` is stored there as it is):
+//! a field without a value is left out. A writer that sends `"markdown": null` has most likely lost its content on
+//! the way, and an artifact is replaced as a whole.
+
+use std::borrow::Cow;
+
+use firn_types::error::LineErrorCode;
+use firn_types::key::{ArtifactKey, KeyError};
+use firn_types::limits::{METADATA_LEN_BYTES_MAX, RECORD_LEN_BYTES_MAX};
+use firn_types::schema::{COLUMN_COUNT, COLUMNS, CallerValue, Column};
+use firn_types::time::Micros;
+use firn_types::version::{VERSION_MAX, Version};
+use firn_types::visibility::Visibility;
+
+use crate::error::{LineError, quoted_name};
+use crate::scan::{Fault, Kind, Scanner, Token, elements};
+
+/// The one field of a record that is no column: it is a condition on the write.
+pub const IF_VERSION: &str = "if_version";
+
+/// Earliest `expires_at`: 0001-01-01T00:00:00Z. Readers of the table (Python among them) know no year 0.
+pub const EXPIRES_AT_MIN: Micros = Micros(-62_135_596_800_000_000);
+
+/// Latest `expires_at`: 9999-12-31T23:59:59.999999Z. RFC 3339 ends there; an offset could lead beyond.
+pub const EXPIRES_AT_MAX: Micros = Micros(253_402_300_799_999_999);
+
+pub(crate) const NS: usize = column_idx("ns");
+pub(crate) const TYPE: usize = column_idx("type");
+pub(crate) const ID: usize = column_idx("id");
+pub(crate) const VISIBILITY: usize = column_idx("visibility");
+pub(crate) const DELETED: usize = column_idx("deleted");
+pub(crate) const EXPIRES_AT: usize = column_idx("expires_at");
+const METADATA: usize = column_idx("metadata");
+
+/// What the current version of the artifact must be, so that the write succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfVersion {
+    /// There must be none (`"0"`).
+    Absent,
+    /// This one.
+    Is(Version),
+}
+
+/// A valid record. Its texts borrow from the line.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// The key, the namespace lower-cased.
+    pub key: ArtifactKey,
+    /// Who may read the artifact, if the caller says so.
+    pub visibility: Option<Visibility>,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// The instant from which it is never served, between [`EXPIRES_AT_MIN`] and [`EXPIRES_AT_MAX`].
+    pub expires_at: Option<Micros>,
+    /// The condition on the write.
+    pub if_version: Option<IfVersion>,
+    /// The caller's value of each column, by the column's place in [`COLUMNS`].
+    tokens: [Option<Token<'a>>; COLUMN_COUNT],
+}
+
+impl<'a> Record<'a> {
+    /// The JSON text of a column's value as the caller wrote it, without whitespace around it: a string with its
+    /// quotes and escapes, a tree byte for byte. `None` where the record has none.
+    pub fn raw(&self, column: &Column) -> Option<&'a str> {
+        let idx = COLUMNS.iter().position(|c| c.name == column.name)?;
+        self.token(idx).map(|token| token.text)
+    }
+
+    /// The caller's `metadata` as written.
+    pub fn metadata(&self) -> Option<&'a str> {
+        self.token(METADATA).map(|token| token.text)
+    }
+
+    pub(crate) fn token(&self, column_idx: usize) -> Option<Token<'a>> {
+        self.tokens.get(column_idx).copied().flatten()
+    }
+}
+
+/// Reads one line (without its end) as a record.
+///
+/// # Errors
+/// One [`LineError`]; every [`LineErrorCode`] that does not depend on the request.
+pub fn parse_record(line: &[u8]) -> Result<Record<'_>, LineError> {
+    if line.len() > RECORD_LEN_BYTES_MAX {
+        return Err(too_large(line.len() as u64));
+    }
+    let text = std::str::from_utf8(line).map_err(|error| {
+        let detail = format!("the line is not UTF-8 at byte {}", error.valid_up_to());
+        LineError::of_line(LineErrorCode::InvalidUtf8, detail)
+    })?;
+    let mut scanner = Scanner::new(text, 1);
+    if !scanner.take(b'{') {
+        return Err(not_an_object(text));
+    }
+    let mut fields = Fields { tokens: [None; COLUMN_COUNT], if_version: None };
+    if !scanner.take(b'}') {
+        loop {
+            read_member(&mut scanner, &mut fields)?;
+            if scanner.take(b'}') {
+                break;
+            }
+            if !scanner.take(b',') {
+                return Err(line_error(scanner.fault("expected ',' or '}'"), None));
+            }
+        }
+    }
+    if scanner.peek().is_some() {
+        return Err(line_error(scanner.fault("expected nothing after the object"), None));
+    }
+    fields.into_record()
+}
+
+/// The error of a line of `len_bytes`, too long to be looked at.
+pub fn too_large(len_bytes: u64) -> LineError {
+    let detail = format!("the line has {len_bytes} bytes; at most {RECORD_LEN_BYTES_MAX} are allowed");
+    LineError::of_line(LineErrorCode::RecordTooLarge, detail)
+}
+
+/// The members of a record's object that were read so far.
+struct Fields<'a> {
+    tokens: [Option<Token<'a>>; COLUMN_COUNT],
+    if_version: Option<Token<'a>>,
+}
+
+/// Reads one member; its type is right afterwards, its value is not looked at yet.
+fn read_member<'a>(scanner: &mut Scanner<'a>, fields: &mut Fields<'a>) -> Result<(), LineError> {
+    scanner.peek();
+    let at_idx = scanner.at_idx();
+    let token = scanner.name().map_err(|fault| line_error(fault, None))?;
+    let name = token.decode();
+    let (name, caller, slot) = slot_of(&name, fields, at_idx)?;
+    if slot.is_some() {
+        let detail = format!("the record has {name:?} already, at byte {at_idx}");
+        return Err(LineError::of_field(LineErrorCode::DuplicateKey, name, detail));
+    }
+    let value = scanner.value().map_err(|fault| line_error(fault, Some(name)))?;
+    check_type(name, caller, value)?;
+    *slot = Some(value);
+    Ok(())
+}
+
+/// The name, the type and the place of the field that a caller calls `name`.
+fn slot_of<'f, 'a>(
+    name: &str,
+    fields: &'f mut Fields<'a>,
+    at_idx: usize,
+) -> Result<(&'static str, CallerValue, &'f mut Option<Token<'a>>), LineError> {
+    if name == IF_VERSION {
+        return Ok((IF_VERSION, CallerValue::String, &mut fields.if_version));
+    }
+    let found = COLUMNS.iter().zip(&mut fields.tokens).find(|(column, _)| column.name == name);
+    match found {
+        Some((column, slot)) if column.caller != CallerValue::None => Ok((column.name, column.caller, slot)),
+        Some((column, _)) => {
+            let detail = format!("{:?} at byte {at_idx} is set by the server", column.name);
+            Err(LineError::of_field(LineErrorCode::ServerSetField, column.name, detail))
+        }
+        None => {
+            let detail = format!("{:?} at byte {at_idx} is no field of a record", quoted_name(name));
+            Err(LineError::of_field(LineErrorCode::UnknownField, name, detail))
+        }
+    }
+}
+
+fn check_type(name: &str, caller: CallerValue, value: Token<'_>) -> Result<(), LineError> {
+    let (is_right, expected) = match caller {
+        CallerValue::None => (false, "absent"),
+        CallerValue::String | CallerValue::Timestamp => (value.kind == Kind::String, "a string"),
+        CallerValue::Bool => (value.kind == Kind::Bool, "true or false"),
+        CallerValue::Object => (value.kind == Kind::Object, "an object"),
+        CallerValue::Json => (true, "any JSON"),
+        CallerValue::StringList => (value.kind == Kind::Array, "an array of strings"),
+    };
+    if !is_right {
+        let hint = if value.kind == Kind::Null { "; leave it out if there is no value" } else { "" };
+        let detail = format!("{name} must be {expected}, not {}{hint}", value.kind.name());
+        return Err(LineError::of_field(LineErrorCode::InvalidType, name, detail));
+    }
+    if caller == CallerValue::StringList
+        && let Some((idx, element)) =
+            elements(value.text).enumerate().find(|(_, element)| element.kind != Kind::String)
+    {
+        let detail = format!("{name}[{idx}] must be a string, not {}", element.kind.name());
+        return Err(LineError::of_field(LineErrorCode::InvalidType, name, detail));
+    }
+    Ok(())
+}
+
+impl<'a> Fields<'a> {
+    /// Checks the values, the key first.
+    fn into_record(self) -> Result<Record<'a>, LineError> {
+        let decoded = |idx: usize| self.tokens.get(idx).copied().flatten().map(|token| token.decode());
+        let key = parse_key(
+            &required(NS, decoded(NS))?,
+            &required(TYPE, decoded(TYPE))?,
+            &required(ID, decoded(ID))?,
+        )?;
+        let visibility = decoded(VISIBILITY).map(|word| parse_visibility(&word)).transpose()?;
+        let expires_at = decoded(EXPIRES_AT).map(|text| parse_expires_at(&text)).transpose()?;
+        let if_version = self.if_version.map(|token| parse_if_version(&token.decode())).transpose()?;
+        let token_text = |idx: usize| self.tokens.get(idx).copied().flatten().map(|token| token.text);
+        let metadata_len_bytes = token_text(METADATA).map_or(0, str::len);
+        if metadata_len_bytes > METADATA_LEN_BYTES_MAX {
+            let detail = format!(
+                "metadata has {metadata_len_bytes} bytes; at most {METADATA_LEN_BYTES_MAX} are allowed"
+            );
+            return Err(LineError::of_field(LineErrorCode::MetadataTooLarge, "metadata", detail));
+        }
+        let deleted = token_text(DELETED) == Some("true");
+        Ok(Record { key, visibility, deleted, expires_at, if_version, tokens: self.tokens })
+    }
+}
+
+fn required(column_idx: usize, value: Option<Cow<'_, str>>) -> Result<Cow<'_, str>, LineError> {
+    value.ok_or_else(|| {
+        let name = COLUMNS.get(column_idx).map_or("", |column| column.name);
+        LineError::of_field(LineErrorCode::MissingField, name, format!("{name} is required"))
+    })
+}
+
+fn parse_key(ns: &str, artifact_type: &str, id: &str) -> Result<ArtifactKey, LineError> {
+    ArtifactKey::parse(ns, artifact_type, id).map_err(|error: KeyError| {
+        LineError::of_field(LineErrorCode::InvalidValue, error.part().field(), error.to_string())
+    })
+}
+
+fn parse_visibility(word: &str) -> Result<Visibility, LineError> {
+    Visibility::parse(word).ok_or_else(|| {
+        let words = Visibility::ALL.map(Visibility::as_str).join(", ");
+        invalid_value(VISIBILITY, format!("visibility must be one of {words}"))
+    })
+}
+
+fn parse_expires_at(text: &str) -> Result<Micros, LineError> {
+    let instant = Micros::parse_rfc3339(text).ok_or_else(|| {
+        invalid_value(EXPIRES_AT, "expires_at must be a date-time of RFC 3339, as 2030-01-31T12:00:00Z")
+    })?;
+    if !(EXPIRES_AT_MIN..=EXPIRES_AT_MAX).contains(&instant) {
+        let (min, max) = (EXPIRES_AT_MIN.to_rfc3339(), EXPIRES_AT_MAX.to_rfc3339());
+        return Err(invalid_value(EXPIRES_AT, format!("expires_at must lie between {min} and {max}")));
+    }
+    Ok(instant)
+}
+
+/// Reads a version as answers write it: decimal digits, no zero before them.
+fn parse_if_version(text: &str) -> Result<IfVersion, LineError> {
+    let is_canonical =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let parsed = if !is_canonical {
+        None
+    } else if text == "0" {
+        Some(IfVersion::Absent)
+    } else {
+        text.parse().ok().and_then(Version::new).map(IfVersion::Is)
+    };
+    parsed.ok_or_else(|| {
+        let detail =
+            format!("{IF_VERSION} must be \"0\" or a version in decimal digits, at most {VERSION_MAX}");
+        LineError::of_field(LineErrorCode::InvalidValue, IF_VERSION, detail)
+    })
+}
+
+fn invalid_value(column_idx: usize, detail: impl Into<String>) -> LineError {
+    let name = COLUMNS.get(column_idx).map_or("", |column| column.name);
+    LineError::of_field(LineErrorCode::InvalidValue, name, detail)
+}
+
+/// What is wrong with a line that does not begin like an object.
+fn not_an_object(text: &str) -> LineError {
+    let mut scanner = Scanner::new(text, 0);
+    match scanner.value() {
+        Err(fault) => line_error(fault, None),
+        Ok(_) if scanner.peek().is_some() => {
+            line_error(scanner.fault("expected nothing after the value"), None)
+        }
+        Ok(token) => {
+            let detail = format!("the line is {}, not an object", token.kind.name());
+            LineError::of_line(LineErrorCode::NotAnObject, detail)
+        }
+    }
+}
+
+fn line_error(fault: Fault, field: Option<&str>) -> LineError {
+    let detail = format!("{} at byte {}", fault.what, fault.at_idx);
+    LineError { code: fault.code, detail, field: field.map(str::to_owned) }
+}
+
+/// Where the column `name` stands in [`COLUMNS`]; a name that is not there does not compile.
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
+pub(crate) const fn column_idx(name: &str) -> usize {
+    let mut idx = 0;
+    while idx < COLUMN_COUNT {
+        if is_equal(COLUMNS[idx].name.as_bytes(), name.as_bytes()) {
+            return idx;
+        }
+        idx += 1;
+    }
+    panic!("no column has this name")
+}
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
+const fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let mut idx = 0;
+    while idx < a.len() && idx < b.len() && a[idx] == b[idx] {
+        idx += 1;
+    }
+    idx == a.len() && idx == b.len()
+}
