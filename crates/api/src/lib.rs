@@ -1,1 +1,13 @@
-//! HTTP requests and responses to outcomes, and the driver that performs I/O.
+//! What Firn answers over HTTP, free of any platform: routes, checks in the order of the contract, status and code of
+//! every outcome, and the drivers that perform the I/O which the pure crates ask for.
+//!
+//! A Worker hands in a request head, a body and its ports (traits of [`ports`] and [`firn_store::read::ObjectRead`])
+//! and sends back what it gets.
+
+pub mod access;
+pub mod content;
+pub mod http;
+pub mod ingest;
+pub mod ports;
+pub mod problem;
+pub mod tables;

@@ -1,0 +1,90 @@
+//! What a publish came to, and its answer (design.md §3).
+
+use firn_ndjson::error::LineError;
+use firn_types::{error::ErrorCode, mode::Mode, time::Micros};
+use serde::Serialize;
+
+use crate::{http::Response, problem::Problem};
+
+/// One rejected line, as the answer lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineReport {
+    /// Line number, from 1; blank lines count.
+    pub line: u64,
+    /// The stable code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub detail: String,
+    /// The record's field, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl LineReport {
+    /// The report of an error at a line.
+    pub fn new(line: u64, error: LineError) -> Self {
+        Self { line, code: error.code.as_str(), detail: error.detail, field: error.field }
+    }
+}
+
+/// The body of an ingest answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// Records taken.
+    pub accepted: u64,
+    /// Of those, records that were equal to what is stored, so that nothing was written.
+    pub unchanged: u64,
+    /// Records not taken.
+    pub rejected: u64,
+    /// Chunks taken.
+    pub chunks: u64,
+    /// The stream that took them.
+    pub pipeline: String,
+    /// The mode.
+    pub mode: &'static str,
+    /// RFC 3339: when queries of the lake are expected to see the records.
+    pub estimated_available_at: String,
+    /// The first rejected lines; the counts are exact all the same.
+    pub errors: Vec<LineReport>,
+    /// The request.
+    pub request_id: String,
+}
+
+/// Where a mode's records go and when they arrive there.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The mode.
+    pub mode: Mode,
+    /// Name of its stream.
+    pub pipeline: String,
+    /// Longest time from a send to the rows' commit in the table, in seconds.
+    pub flush_secs: u32,
+}
+
+impl Destination {
+    /// When records sent at `now` are in the table.
+    pub fn available_at(&self, now: Micros) -> Micros {
+        Micros(now.0.saturating_add(i64::from(self.flush_secs) * 1_000_000))
+    }
+}
+
+/// The answer with its status: 200 all taken (or nothing to take), 207 some.
+///
+/// # Errors
+/// 400 where no line was taken, with the answer's fields as members of the problem.
+pub fn respond(answer: &Answer) -> Result<Response, Problem> {
+    let status = match (answer.accepted, answer.rejected) {
+        (_, 0) => 200,
+        (0, _) => {
+            let detail = format!("all {} records were rejected; errors lists the first", answer.rejected);
+            return Err(Problem::new(ErrorCode::NothingAccepted, detail).with_members(answer));
+        }
+        _ => 207,
+    };
+    let body = serde_json::to_vec(answer).map_err(|e| Problem::new(ErrorCode::Internal, "").because(e))?;
+    Ok(Response::new(status)
+        .with("Content-Type", "application/json")
+        .with("Cache-Control", "no-store")
+        .with_body(body))
+}

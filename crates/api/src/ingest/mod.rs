@@ -1,0 +1,11 @@
+//! `POST /$.artifacts`: the checks on the head, the body line by line, the answer (design.md §3).
+//!
+//! ```text
+//! head ──▶ admit ──▶ body ──▶ lines ──▶ records ──▶ chunks ──▶ at most 3 in flight ──▶ answer
+//!          401 …     abort    errors by line                    reading waits
+//! ```
+
+pub mod admit;
+pub mod answer;
+pub mod publish;
+mod tally;

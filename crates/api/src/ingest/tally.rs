@@ -1,0 +1,89 @@
+//! Counts and errors of one request: exact counts, a bounded list.
+
+use firn_ndjson::error::LineError;
+use firn_types::{error::LineErrorCode, limits::LINE_ERRORS_MAX};
+
+use super::answer::LineReport;
+
+/// Line numbers of records that wait or travel together; only as many are kept as an answer can list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines {
+    numbers: Vec<u64>,
+    count: u64,
+}
+
+impl Lines {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn push(&mut self, line: u64) {
+        self.count += 1;
+        if self.numbers.len() < LINE_ERRORS_MAX {
+            self.numbers.push(line);
+        }
+    }
+}
+
+/// What happened to the lines of one request so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
+    pub(super) chunks: u64,
+    errors: Vec<LineReport>,
+}
+
+impl Tally {
+    pub(super) fn accept(&mut self, lines: &Lines) {
+        self.accepted += lines.count;
+        self.chunks += 1;
+    }
+
+    pub(super) fn reject(&mut self, line: u64, error: LineError) {
+        self.rejected += 1;
+        self.note(LineReport::new(line, error));
+    }
+
+    pub(super) fn reject_all(&mut self, lines: &Lines, code: LineErrorCode, detail: &str) {
+        self.rejected += lines.count;
+        for line in &lines.numbers {
+            self.note(LineReport::new(*line, LineError::of_line(code, detail)));
+        }
+    }
+
+    /// Adds an error that is about no record of its own.
+    pub(super) fn note(&mut self, report: LineReport) {
+        // Chunks fail out of order, so the list is cut to its first lines only when it has twice as many.
+        self.errors.push(report);
+        if self.errors.len() >= 2 * LINE_ERRORS_MAX {
+            self.cut();
+        }
+    }
+
+    pub(super) fn into_errors(mut self) -> Vec<LineReport> {
+        self.cut();
+        self.errors
+    }
+
+    fn cut(&mut self) {
+        self.errors.sort_by_key(|e| e.line);
+        self.errors.truncate(LINE_ERRORS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_hundred_lines_are_listed_whatever_the_order() {
+        let mut tally = Tally::default();
+        for line in (1..=1_000).rev() {
+            tally.reject(line, LineError::of_line(LineErrorCode::InvalidJson, ""));
+        }
+        assert_eq!(tally.rejected, 1_000);
+        let lines: Vec<u64> = tally.into_errors().iter().map(|e| e.line).collect();
+        assert_eq!(lines, (1..=100).collect::<Vec<u64>>());
+    }
+}

@@ -1,0 +1,69 @@
+# Shared by the scripts beside it: places, versions, messages. Sourced, never run.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Built and fetched tools live outside the clone, in folders named by version; removing the cache costs time only.
+CACHE=${FIRN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/firn}
+WORKERS="ingest serve lake"
+LLVM=19
+RUST_WEB=1.96
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# have TOOL WHAT: the tool is there, or one line says what it is needed for.
+have() { command -v "$1" >/dev/null 2>&1 || die "$1 is missing; it is needed $2"; }
+
+# step MESSAGE COMMAND…: runs a command quietly; its output is shown only where it fails. On a terminal a running clock
+# shows that it is alive.
+step() {
+  local message=$1 log pid start=$SECONDS
+  shift
+  log=$(mktemp "${TMPDIR:-/tmp}/firn-step.XXXXXX")
+  printf '%s … ' "$message" >&2
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  if [ -t 2 ]; then
+    while kill -0 "$pid" 2>/dev/null; do
+      printf '\r%s … %ds ' "$message" $((SECONDS - start)) >&2
+      sleep 1
+    done
+  fi
+  if wait "$pid"; then
+    printf '%s%s … %ds\n' "$([ -t 2 ] && printf '\r')" "$([ -t 2 ] && printf '%s' "$message" || printf 'done')" $((SECONDS - start)) >&2
+    rm -f "$log"
+  else
+    printf 'failed\n' >&2
+    tail -n "${STEP_TAIL:-40}" "$log" >&2
+    die "$message failed (whole output: $log)"
+  fi
+}
+
+# digest FILE…: one word that changes when any of the files does.
+digest() { cat "$@" | sha256sum | cut -c1-16; }
+
+# The Node that runs wrangler's packages: the system's where it is new enough, else the one that npm brought.
+node_bin() {
+  local minor major
+  IFS=. read -r major minor _ < <(node -p process.versions.node 2>/dev/null || echo 0.0)
+  if [ "$major" -gt 22 ] || { [ "$major" -eq 22 ] && [ "$minor" -ge 12 ]; }; then
+    command -v node
+  else
+    local bundled
+    for bundled in "$ROOT"/node_modules/node-linux-*/bin/node; do
+      [ -x "$bundled" ] && echo "$bundled" && return
+    done
+    die "Node 22.12 or newer is needed, and npm did not bring one; run scripts/setup again"
+  fi
+}
+
+# wasm_env: prints the variables with which cargo compiles for wasm, as scripts/setup found or made them.
+wasm_env() {
+  [ -f "$CACHE/wasm.env" ] || die "run scripts/setup first"
+  cat "$CACHE/wasm.env"
+}

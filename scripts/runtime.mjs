@@ -1,0 +1,116 @@
+// Starts the whole system in one workerd: the three Workers with the settings of their wrangler.toml ([env.dev]), R2,
+// Durable Objects and the rest of Cloudflare as miniflare has them, behind one origin. Used by scripts/dev, the
+// end-to-end tests and the benches alike.
+import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// Miniflare otherwise asks Cloudflare for `request.cf` when it starts.
+process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
+process.env.WRANGLER_LOG = "error";
+process.env.WRANGLER_SEND_METRICS = "false";
+
+const { Miniflare, Log, LogLevel } = await import("miniflare");
+const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
+
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+
+const CONFIGS = [
+  ["firn-ingest", "wrangler.toml"],
+  ["firn-serve", "workers/serve/wrangler.toml"],
+  ["firn-lake", "workers/lake/wrangler.toml"],
+];
+
+/** One Worker of the system, as miniflare takes it. */
+export function workerOptions(name, config, bindings = {}) {
+  const { workerOptions: options, main } = quietly(() => unstable_getMiniflareWorkerOptions(join(ROOT, config), "dev"));
+  return {
+    ...options,
+    name,
+    rootPath: undefined,
+    modules: moduleFiles(dirname(main)),
+    modulesRules: undefined,
+    bindings: { ...options.bindings, ...bindings },
+    unsafeEphemeralDurableObjects: false,
+  };
+}
+
+// The files of a build, named outright: nothing is bundled or guessed at start-up.
+function moduleFiles(dir) {
+  const wasm = { type: "CompiledWasm", path: join(dir, "index_bg.wasm"), contents: readFileSync(join(dir, "index_bg.wasm")) };
+  const main = { type: "ESModule", path: join(dir, "worker.js"), contents: readFileSync(join(dir, "worker.js"), "utf8") };
+  return [main, wasm];
+}
+
+// wrangler warns that [[pipelines]] is not repeated in [env.dev]; that it is not is the point.
+function quietly(run) {
+  const { warn, log } = console;
+  console.warn = console.log = () => {};
+  try {
+    return run();
+  } finally {
+    Object.assign(console, { warn, log });
+  }
+}
+
+/**
+ * @param {{ port?: number, state: string, secrets: Record<string, string>, vars?: Record<string, Record<string, string>>,
+ *           verbose?: boolean, extra?: object[] }} options  `vars` by the Worker's name
+ */
+export async function start({ port = 0, state, secrets, vars = {}, verbose = false, extra = [] }) {
+  mkdirSync(state, { recursive: true });
+  const persist = (kind) => join(state, kind);
+  const bindings = (name) => ({ ...(name === "firn-lake" ? {} : secrets), ...vars[name] });
+  const runtime = new Miniflare({
+    host: "127.0.0.1",
+    port,
+    log: new Log(verbose ? LogLevel.INFO : LogLevel.WARN),
+    handleRuntimeStdio: verbose ? undefined : quietStdio,
+    cf: false,
+    durableObjectsPersist: persist("do"),
+    r2Persist: persist("r2"),
+    kvPersist: persist("kv"),
+    cachePersist: persist("cache"),
+    workers: [...CONFIGS.map(([name, config]) => workerOptions(name, config, bindings(name))), ...extra],
+  });
+  const url = await runtime.ready;
+  return { origin: `http://localhost:${url.port}`, dispose: () => runtime.dispose(), workerdPid: () => childNamed("workerd"), runtime };
+}
+
+// Our own log lines (JSON) pass; workerd's chatter about cancelled streams does not.
+function quietStdio(stdout, stderr) {
+  const pass = (stream, target) => {
+    let rest = "";
+    stream.setEncoding("utf8").on("data", (text) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop();
+      for (const line of lines) if (line.startsWith("{") || /error|panicked/i.test(line)) target.write(`${line}\n`);
+    });
+  };
+  pass(stdout, process.stdout);
+  pass(stderr, process.stderr);
+}
+
+/** The process of that name which this process started. */
+function childNamed(name) {
+  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const [, command, parent] = /^\d+ \((.*)\) \S (\d+)/.exec(stat);
+      if (Number(parent) === process.pid && command.startsWith(name)) return Number(pid);
+    } catch {
+      // The process ended meanwhile.
+    }
+  }
+  throw new Error(`no child process named ${name}`);
+}
+
+/** Throws one clear line where the port is taken. */
+export async function requireFreePort(port) {
+  await new Promise((done, fail) => {
+    const probe = createServer();
+    probe.once("error", (error) => fail(new Error(error.code === "EADDRINUSE" ? `port ${port} is taken; choose another with --port` : `port ${port}: ${error.message}`)));
+    probe.listen(port, "127.0.0.1", () => probe.close(done));
+  });
+}
