@@ -28,16 +28,41 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads two lists, separated by spaces or commas. An empty list of issuers takes every issuer that the keys vouch
-    /// for, an empty list of audiences does not look at `aud`.
-    pub fn parse(issuers: &str, audiences: &str) -> Self {
-        let list = |text: &str| {
-            text.split([' ', ',', '\n', '\t', '\r'])
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        Self { issuers: list(issuers), audiences: list(audiences) }
+    /// Reads two lists, separated by spaces or commas. An empty text of issuers takes every issuer that the keys vouch
+    /// for, an empty text of audiences does not look at `aud`.
+    pub fn parse(issuers: &str, audiences: &str) -> Result<Self, PolicyError> {
+        Ok(Self { issuers: words("issuers", issuers)?, audiences: words("audiences", audiences)? })
+    }
+}
+
+/// Why a policy cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PolicyError {
+    /// A list has separators and no entry: taken for an empty one, it would lift the restriction that it was to be.
+    #[error("the list of {0} is not empty and names none")]
+    NamesNone(&'static str),
+    /// An entry is longer than any claim may be.
+    #[error("an entry of the list of {list} has {len_bytes} bytes; at most {limit} are allowed")]
+    TooLong {
+        /// The list.
+        list: &'static str,
+        /// The length found.
+        len_bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+fn words(list: &'static str, text: &str) -> Result<Vec<String>, PolicyError> {
+    let words: Vec<&str> =
+        text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() && !text.is_empty() {
+        return Err(PolicyError::NamesNone(list));
+    }
+    let limit = NAME_LEN_BYTES_MAX;
+    match words.iter().map(|word| word.len()).find(|len_bytes| *len_bytes > limit) {
+        Some(len_bytes) => Err(PolicyError::TooLong { list, len_bytes, limit }),
+        None => Ok(words.into_iter().map(str::to_owned).collect()),
     }
 }
 

@@ -174,3 +174,112 @@ enum Gate {
     Running,
     Closed { retry_after_secs: i64 },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_000_000;
+
+    fn set(secret: char) -> KeySet {
+        KeySet::from_secret(&secret.to_string().repeat(32)).unwrap()
+    }
+
+    /// A cache that fetched `f` at [`START`], and what it then uses.
+    fn fetched(configured: KeySet) -> (JwksCache, Arc<KeySet>) {
+        let mut cache = JwksCache::new(configured);
+        assert_eq!(cache.keys(START), KeysStep::Fetch);
+        cache.on_success(&set('f'), START);
+        let KeysStep::Use(keys) = cache.keys(START) else { panic!("just fetched") };
+        (cache, keys)
+    }
+
+    #[test]
+    fn first_request_fetches_and_the_others_look_again() {
+        let mut cache = JwksCache::new(KeySet::default());
+        assert_eq!(cache.keys(START), KeysStep::Fetch);
+        assert_eq!(cache.keys(START), KeysStep::LookAgain);
+        assert_eq!(cache.keys(START + FETCH_SECS_MAX - 1), KeysStep::LookAgain);
+        // The request that fetched was killed: it reports nothing.
+        assert_eq!(cache.keys(START + FETCH_SECS_MAX), KeysStep::Fetch);
+        cache.on_success(&set('f'), START + FETCH_SECS_MAX + 1);
+        assert_eq!(cache.keys(START + FETCH_SECS_MAX + 1), KeysStep::Use(Arc::new(set('f'))));
+    }
+
+    #[test]
+    fn configured_keys_work_while_nothing_can_be_fetched() {
+        let mut cache = JwksCache::new(set('c'));
+        assert_eq!(cache.keys(START), KeysStep::Fetch);
+        cache.on_failure(START + 1);
+        let configured = Arc::new(set('c'));
+        assert_eq!(cache.keys(START + 1), KeysStep::Use(Arc::clone(&configured)));
+        assert_eq!(cache.keys(START + RETRY_SECS_MIN), KeysStep::Use(Arc::clone(&configured)));
+        assert_eq!(
+            cache.after_unknown_key(&configured, START + 2),
+            UnknownKeyStep::Unavailable { retry_after_secs: RETRY_SECS_MIN - 1 }
+        );
+        assert_eq!(cache.keys(START + 1 + RETRY_SECS_MIN), KeysStep::Fetch);
+        cache.on_success(&set('f'), START + 10);
+        assert_eq!(cache.keys(START + 10), KeysStep::Use(Arc::new(set('c').and(&set('f')))));
+    }
+
+    #[test]
+    fn old_keys_are_refreshed_behind_the_answer_and_end_when_that_fails() {
+        let (mut cache, keys) = fetched(KeySet::default());
+        assert_eq!(cache.keys(START + FRESH_SECS - 1), KeysStep::Use(Arc::clone(&keys)));
+        assert_eq!(cache.keys(START + FRESH_SECS), KeysStep::UseAndFetch(Arc::clone(&keys)));
+        assert_eq!(cache.keys(START + FRESH_SECS), KeysStep::Use(Arc::clone(&keys)));
+        cache.on_failure(START + FRESH_SECS + 1);
+        assert_eq!(cache.keys(START + FRESH_SECS + 30), KeysStep::Use(Arc::clone(&keys)));
+        assert_eq!(cache.keys(START + FRESH_SECS + 31), KeysStep::UseAndFetch(Arc::clone(&keys)));
+        cache.on_failure(START + STALE_SECS - 10);
+        assert_eq!(cache.keys(START + STALE_SECS - 1), KeysStep::Use(keys));
+        assert_eq!(cache.keys(START + STALE_SECS), KeysStep::Fetch);
+        cache.on_failure(START + STALE_SECS);
+        assert_eq!(cache.keys(START + STALE_SECS + 1), KeysStep::Use(Arc::new(KeySet::default())));
+    }
+
+    #[test]
+    fn unknown_key_refreshes_at_most_every_30_seconds() {
+        let (mut cache, keys) = fetched(KeySet::default());
+        assert_eq!(cache.after_unknown_key(&keys, START + 1), UnknownKeyStep::Refuse);
+        assert_eq!(cache.after_unknown_key(&keys, START + 29), UnknownKeyStep::Refuse);
+        assert_eq!(cache.after_unknown_key(&keys, START + 30), UnknownKeyStep::Fetch);
+        assert_eq!(cache.after_unknown_key(&keys, START + 30), UnknownKeyStep::LookAgain);
+        cache.on_success(&set('g'), START + 31);
+        let newer = Arc::new(set('g'));
+        assert_eq!(cache.after_unknown_key(&keys, START + 31), UnknownKeyStep::Use(newer));
+        let KeysStep::Use(newer) = cache.keys(START + 31) else { panic!("just fetched") };
+        assert_eq!(cache.after_unknown_key(&newer, START + 60), UnknownKeyStep::Refuse);
+        assert_eq!(cache.after_unknown_key(&newer, START + 61), UnknownKeyStep::Fetch);
+        cache.on_failure(START + 62);
+        assert_eq!(cache.after_unknown_key(&newer, START + 91), UnknownKeyStep::Refuse);
+        assert_eq!(cache.after_unknown_key(&newer, START + 92), UnknownKeyStep::Fetch);
+    }
+
+    /// Whatever tokens arrive, and whenever: an hour has at most one fetch every 30 seconds.
+    #[test]
+    fn flood_of_unknown_keys_costs_two_fetches_a_minute() {
+        let (mut cache, keys) = fetched(KeySet::default());
+        let mut fetch_count = 0;
+        for now_secs in START..START + STALE_SECS {
+            for _ in 0..3 {
+                let asks = matches!(cache.keys(now_secs), KeysStep::UseAndFetch(_) | KeysStep::Fetch)
+                    || cache.after_unknown_key(&keys, now_secs) == UnknownKeyStep::Fetch;
+                if asks {
+                    fetch_count += 1;
+                    cache.on_failure(now_secs);
+                }
+            }
+        }
+        assert_eq!(i64::from(fetch_count), STALE_SECS / REFRESH_SECS_MIN - 1);
+    }
+
+    #[test]
+    fn clock_that_steps_back_makes_keys_old_and_blocks_nothing() {
+        let (mut cache, _) = fetched(KeySet::default());
+        assert_eq!(cache.keys(START - 1), KeysStep::Fetch);
+        assert_eq!(cache.keys(i64::MIN), KeysStep::Fetch);
+        assert_eq!(cache.keys(i64::MAX), KeysStep::Fetch);
+    }
+}

@@ -113,7 +113,7 @@ pub struct Key {
 
 impl Key {
     /// An HMAC secret: the bytes of `text` as they are.
-    pub fn from_secret(text: &str) -> Result<Self, MemberFault> {
+    pub(crate) fn from_secret(text: &str) -> Result<Self, MemberFault> {
         Ok(Self { kid: None, material: secret(text.as_bytes().to_vec())? })
     }
 

@@ -81,3 +81,131 @@ fn same_issuer(owner: &Owner, caller: &Identity) -> bool {
 fn both_are(stored: Option<&str>, claimed: Option<&str>) -> bool {
     matches!((stored, claimed), (Some(a), Some(b)) if a == b && !a.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{NsPattern, Scopes};
+
+    fn some(text: &str) -> Option<String> {
+        (text != "-").then(|| text.to_owned())
+    }
+
+    /// `"issuer org sub"`, with `-` for what is missing.
+    fn owner(text: &str) -> Owner {
+        let parts: Vec<&str> = text.split(' ').collect();
+        Owner { iss: some(parts[0]), org: some(parts[1]), sub: some(parts[2]) }
+    }
+
+    fn caller(text: &str, ns: &str, scope: &str) -> Identity {
+        let Owner { iss, org, sub } = owner(text);
+        let namespaces = vec![NsPattern::parse(ns).unwrap()];
+        let issuer = iss.unwrap();
+        Identity { issuer, org, sub, roles: Vec::new(), namespaces, scopes: Scopes::parse(scope) }
+    }
+
+    fn access(visibility: Option<Visibility>, owned_by: &str, caller: Option<&Identity>) -> bool {
+        let ns = Namespace::parse("app.do").unwrap();
+        may_read(visibility, &owner(owned_by), caller, &ns) == Access::Granted
+    }
+
+    #[track_caller]
+    fn check(visibility: Visibility, owned_by: &str, read_by: &str, expected: bool) {
+        let caller = caller(read_by, "other.do", "artifacts:read");
+        let got = access(Some(visibility), owned_by, Some(&caller));
+        assert_eq!(got, expected, "{visibility:?} of {owned_by:?} read by {read_by:?}");
+    }
+
+    #[test]
+    fn open_artifacts_are_for_anyone() {
+        for visibility in [Visibility::Public, Visibility::Unlisted] {
+            assert!(access(Some(visibility), "- - -", None));
+            check(visibility, "i o s", "j - -", true);
+        }
+    }
+
+    #[test]
+    fn anonymous_reads_only_what_is_open() {
+        for visibility in [Some(Visibility::Org), Some(Visibility::User), None] {
+            assert!(!access(visibility, "i o s", None), "{visibility:?}");
+            assert!(!access(visibility, "- - -", None), "{visibility:?}");
+        }
+    }
+
+    #[test]
+    fn org_is_one_organisation_of_one_issuer() {
+        check(Visibility::Org, "i o s", "i o s", true);
+        check(Visibility::Org, "i o s", "i o other", true);
+        check(Visibility::Org, "i o -", "i o -", true);
+        check(Visibility::Org, "i o s", "j o s", false);
+        check(Visibility::Org, "i o s", "i p s", false);
+        check(Visibility::Org, "i o s", "i - s", false);
+        check(Visibility::Org, "i - s", "i o s", false);
+        check(Visibility::Org, "i - s", "i - s", false);
+        check(Visibility::Org, "- o s", "i o s", false);
+        check(Visibility::Org, "- - -", "i - -", false);
+    }
+
+    #[test]
+    fn user_is_the_owner() {
+        check(Visibility::User, "i o s", "i o s", true);
+        check(Visibility::User, "i - s", "i - s", true);
+        check(Visibility::User, "i o s", "j o s", false);
+        check(Visibility::User, "i o s", "i o t", false);
+        check(Visibility::User, "i o s", "i p s", false);
+        check(Visibility::User, "i o s", "i - s", false);
+        check(Visibility::User, "i - s", "i o s", false);
+        check(Visibility::User, "i o -", "i o -", false);
+        check(Visibility::User, "i - -", "i - -", false);
+        check(Visibility::User, "- o s", "i o s", false);
+        check(Visibility::User, "- - -", "i - -", false);
+    }
+
+    #[test]
+    fn empty_text_of_another_engine_is_as_good_as_missing() {
+        let ns = Namespace::parse("app.do").unwrap();
+        let empty = Owner { iss: some(""), org: some(""), sub: some("") };
+        let mut caller = caller("i - -", "other.do", "artifacts:read");
+        (caller.issuer, caller.org, caller.sub) = (String::new(), some(""), some(""));
+        for visibility in [Visibility::Org, Visibility::User] {
+            assert_eq!(may_read(Some(visibility), &empty, Some(&caller), &ns), Access::Denied);
+        }
+    }
+
+    #[test]
+    fn identity_counts_only_with_a_scope_for_reading() {
+        for (scope, expected) in
+            [("artifacts:read", true), ("artifacts:admin", true), ("artifacts:write", false), ("", false)]
+        {
+            let caller = caller("i o s", "other.do", scope);
+            for visibility in [Visibility::Org, Visibility::User] {
+                assert_eq!(access(Some(visibility), "i o s", Some(&caller)), expected, "{scope}");
+            }
+            assert!(access(Some(Visibility::Public), "i o s", Some(&caller)));
+        }
+    }
+
+    #[test]
+    fn admin_reads_everything_of_its_namespaces() {
+        let everything = Visibility::ALL.into_iter().map(Some).chain([None]);
+        for visibility in everything {
+            let is_open = visibility.is_some_and(Visibility::is_open);
+            for (ns, scope, expected) in [
+                ("app.do", "artifacts:admin", true),
+                ("*.do", "artifacts:admin", true),
+                ("other.do", "artifacts:admin", is_open),
+                ("*", "artifacts:admin", is_open),
+                ("app.do", "artifacts:read artifacts:write", is_open),
+            ] {
+                let caller = caller("j - -", ns, scope);
+                for owned_by in ["i o s", "- - -"] {
+                    assert_eq!(
+                        access(visibility, owned_by, Some(&caller)),
+                        expected,
+                        "{visibility:?} {ns} {scope}"
+                    );
+                }
+            }
+        }
+    }
+}
