@@ -11,6 +11,7 @@ pub mod mode;
 pub mod object;
 pub mod representation;
 pub mod schema;
+pub mod tenant;
 pub mod time;
 pub mod version;
 pub mod visibility;
