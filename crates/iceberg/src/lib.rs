@@ -4,6 +4,19 @@
 //! or values into decisions; nothing asks for bytes.
 
 pub mod error;
-pub mod name_mapping;
+
 pub mod schema;
 pub mod value;
+
+pub mod name_mapping;
+pub mod partition;
+pub mod transform;
+
+pub mod metadata;
+
+mod avro;
+pub mod data_file;
+pub mod manifest;
+pub mod manifest_list;
+
+pub mod prune;

@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use crate::schema::PrimitiveType;
+use crate::schema::{DECIMAL_PRECISION_MAX, PrimitiveType};
 
 pub mod json;
 
@@ -196,6 +196,29 @@ impl Literal {
             (literal, ty) if literal.is_of(ty) => literal,
             _ => return None,
         })
+    }
+
+    /// The type it is of. A decimal does not know its precision and gives the largest.
+    pub fn primitive_type(&self) -> PrimitiveType {
+        use PrimitiveType as P;
+        match self {
+            Self::Boolean(_) => P::Boolean,
+            Self::Int(_) => P::Int,
+            Self::Long(_) => P::Long,
+            Self::Float(_) => P::Float,
+            Self::Double(_) => P::Double,
+            Self::Decimal { scale, .. } => P::Decimal { precision: DECIMAL_PRECISION_MAX, scale: *scale },
+            Self::Date(_) => P::Date,
+            Self::Time(_) => P::Time,
+            Self::Timestamp(_) => P::Timestamp,
+            Self::Timestamptz(_) => P::Timestamptz,
+            Self::TimestampNs(_) => P::TimestampNs,
+            Self::TimestamptzNs(_) => P::TimestamptzNs,
+            Self::String(_) => P::String,
+            Self::Uuid(_) => P::Uuid,
+            Self::Fixed(bytes) => P::Fixed(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+            Self::Binary(_) => P::Binary,
+        }
     }
 
     /// Whether it is a value of `ty`.
