@@ -24,7 +24,7 @@ export class Stream extends WorkerEntrypoint {
       throw new Error(`request of ${body.length} bytes is over the limit of ${REQUEST_LEN_BYTES_MAX}`);
     }
     const stub = this.env.STREAMS.getByName(this.ctx.props.stream);
-    const answer = await stub.fetch("http://stream/append", { method: "POST", body });
+    const answer = await stub.fetch(`http://stream/append?stream=${this.ctx.props.stream}`, { method: "POST", body });
     if (!answer.ok) throw new Error(`the stream answered ${answer.status}: ${await answer.text()}`);
   }
 }

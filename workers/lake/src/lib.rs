@@ -1,8 +1,66 @@
-//! The serve Worker: bindings and the R2 adapter.
+//! The lake Worker: off the request path. On a laptop it plays Cloudflare Pipelines (the streams of
+//! [`stream_object`]) and lets PyIceberg and DuckDB read the tables in place ([`gateway`]).
 
-use worker::{Context, Env, Request, Response, Result, event};
+mod bucket;
+mod flush;
+mod gateway;
+mod stream_object;
+mod streams;
+
+pub use stream_object::StreamObject;
+
+use firn_api::problem::Problem;
+use firn_platform::{Setting, log_problem, read_head, send_response};
+use firn_types::error::ErrorCode;
+use worker::{Context, Env, Method, Request, RequestInit, Response, Result, event};
+
+use crate::streams::configured_streams;
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::ok("hello")
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    let head = read_head(&request);
+    if !Setting(&env).is_development() {
+        return not_found(&head);
+    }
+    if head.path == "/$.dev/flush" {
+        return match request.method() {
+            Method::Post => flush_all(&env).await,
+            _ => {
+                let problem = Problem::new(ErrorCode::MethodNotAllowed, "flush takes POST").with_header("Allow", "POST");
+                send_response(problem.into_response(&head.request_id), &head)
+            }
+        };
+    }
+    match gateway::route(&head, &env).await {
+        Ok(Some(response)) => Ok(response),
+        Ok(None) => not_found(&head),
+        Err(error) => {
+            let problem = Problem::new(ErrorCode::StorageUnavailable, "the local lake failed").because(error);
+            log_problem(&problem, &head);
+            send_response(problem.into_response(&head.request_id), &head)
+        }
+    }
+}
+
+fn not_found(head: &firn_api::http::RequestHead) -> Result<Response> {
+    let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
+    send_response(problem.into_response(&head.request_id), head)
+}
+
+/// Makes every stream commit what it holds, and says what the tables then hold.
+async fn flush_all(env: &Env) -> Result<Response> {
+    let mut tables = Vec::new();
+    for stream in configured_streams(env) {
+        let stub = env.durable_object("STREAMS")?.get_by_name(&stream.name)?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post);
+        let url = format!("http://stream/flush?stream={}", stream.name);
+        let mut answer = stub.fetch_with_request(Request::new_with_init(&url, &init)?).await?;
+        let body = answer.text().await?;
+        if answer.status_code() != 200 {
+            return Response::error(format!("stream {}: {body}", stream.name), 502);
+        }
+        tables.push(serde_json::from_str::<serde_json::Value>(&body)?);
+    }
+    Response::from_json(&serde_json::json!({ "tables": tables }))
 }

@@ -1,0 +1,23 @@
+//! Routes of the development origin: `/$.dev/…`, and the local lake's catalog and objects. A deployment has neither the
+//! setting nor the binding that they need.
+
+use firn_api::http::RequestHead;
+use firn_platform::Setting;
+use worker::{Env, Method, Request, RequestInit, Response, Result};
+
+/// Answers what only the development origin answers; `None` elsewhere.
+pub(crate) async fn route(head: &RequestHead, request: &Request, env: &Env) -> Result<Option<Response>> {
+    if !Setting(env).is_development() {
+        return Ok(None);
+    }
+    let lake = env.service("LAKE")?;
+    if head.path != "/$.dev/flush" {
+        return lake.fetch_request(request.clone()?).await.map(Some);
+    }
+    let flushed = lake.fetch_request(request.clone()?).await?;
+    // What serve holds of the tables' pointers is older than this flush.
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post);
+    env.service("SERVE")?.fetch("http://serve/$.dev/forget", Some(init)).await?;
+    Ok(Some(flushed))
+}

@@ -1,0 +1,61 @@
+//! The Pipelines binding: `send(records)`, which `worker` does not wrap.
+
+use firn_api::ports::{ChunkSink, Durability, SinkError};
+use firn_ndjson::chunk::Chunk;
+use firn_types::mode::Mode;
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::Env;
+
+#[wasm_bindgen]
+extern "C" {
+    type Pipeline;
+
+    // Resolves when the records are confirmed. Nothing is reported per record.
+    #[wasm_bindgen(method, catch)]
+    async fn send(this: &Pipeline, records: &JsValue) -> Result<JsValue, JsValue>;
+}
+
+/// Sends each chunk to the stream of its mode as it is staged.
+pub(crate) struct StreamSink<'e> {
+    env: &'e Env,
+}
+
+impl<'e> StreamSink<'e> {
+    pub(crate) const fn new(env: &'e Env) -> Self {
+        Self { env }
+    }
+
+    fn pipeline(&self, mode: Mode) -> Result<Pipeline, SinkError> {
+        let name = format!("STREAM_{}", mode.as_str().to_ascii_uppercase());
+        let binding = js_sys::Reflect::get(self.env, &name.as_str().into()).unwrap_or(JsValue::UNDEFINED);
+        if binding.is_undefined() {
+            return Err(SinkError::Unavailable(format!("there is no binding {name}")));
+        }
+        // Not `dyn_into`: the class of the binding differs between the runtimes, its method does not.
+        Ok(binding.unchecked_into())
+    }
+}
+
+impl ChunkSink for StreamSink<'_> {
+    fn durability(&self) -> Durability {
+        Durability::WhenStaged
+    }
+
+    async fn stage(&self, mode: Mode, chunk: &Chunk) -> Result<(), SinkError> {
+        let pipeline = self.pipeline(mode)?;
+        let text = std::str::from_utf8(&chunk.json).map_err(|error| SinkError::Refused(error.to_string()))?;
+        let records = js_sys::JSON::parse(text).map_err(|error| SinkError::Refused(message(&error)))?;
+        pipeline.send(&records).await.map_err(|error| SinkError::Unavailable(message(&error)))?;
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn abort(&self) {}
+}
+
+fn message(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| e.message().into())
+}

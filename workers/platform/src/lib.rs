@@ -1,0 +1,37 @@
+//! What the Workers share of the platform, each a thin adapter to a trait of the core.
+
+mod body;
+mod convert;
+mod crypto;
+mod settings;
+
+pub use body::RequestBody;
+pub use convert::{log_problem, read_head, send_response};
+pub use crypto::WebCrypto;
+pub use settings::{Setting, token_rules};
+
+use firn_api::ports::Clock;
+use firn_types::time::Micros;
+
+/// The runtime's clock. In production it stands still between two I/O operations of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Micros {
+        let millis = js_sys::Date::now();
+        #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, far below 2^53")]
+        Micros::from_millis(millis as i64)
+    }
+}
+
+/// A random identifier (UUID v4).
+pub fn random_id() -> String {
+    random_uuid()
+}
+
+#[wasm_bindgen::prelude::wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    fn random_uuid() -> String;
+}
