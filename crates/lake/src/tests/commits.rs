@@ -1,0 +1,341 @@
+//! Sequences of commits through a store in memory: what a reader finds after each.
+
+use std::collections::BTreeMap;
+
+use firn_types::time::Micros;
+use uuid::Uuid;
+
+use super::{Objects, row};
+use crate::{
+    commit::{
+        Append, CommitError, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig,
+        plan_commit, plan_create, plan_merge,
+    },
+    data_file::encode_data_file,
+    manifest::{ManifestFile, decode_manifest_list},
+    metadata::{
+        METADATA_LOG_COUNT_MAX, MetadataError, SNAPSHOT_COUNT_MAX, TableMetadata, committed_sequence,
+        current_manifest_list,
+    },
+    pointer::Pointer,
+};
+
+const STREAM: &str = "build";
+const DAY_MICROS: i64 = 86_400_000_000;
+const START: Micros = Micros(1_795_000_000_000_000);
+
+/// A bucket with one table in it, and the writer's side of the protocol.
+struct Bucket {
+    table: TableConfig,
+    objects: Objects,
+    commit_count: u64,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        let table = TableConfig {
+            root: "s3://lake".into(),
+            prefix: "wh/firn/artifacts_build".into(),
+            namespace: "firn".into(),
+            name: "artifacts_build".into(),
+        };
+        Self { table, objects: Objects::new(), commit_count: 0 }
+    }
+
+    fn pointer(&self) -> Option<Pointer> {
+        self.objects.get("catalog/firn/artifacts_build.json").map(|bytes| Pointer::parse(bytes).unwrap())
+    }
+
+    #[track_caller]
+    fn read(&self, location: &str) -> &[u8] {
+        let key = self.table.key_of(location).unwrap();
+        self.objects.get(key.as_str()).unwrap_or_else(|| panic!("{key} is missing"))
+    }
+
+    fn metadata(&self) -> TableMetadata {
+        TableMetadata::parse(self.read(&self.pointer().unwrap().metadata_location)).unwrap()
+    }
+
+    fn manifests(&self) -> Vec<ManifestFile> {
+        let metadata = self.read(&self.pointer().unwrap().metadata_location);
+        decode_manifest_list(self.read(&current_manifest_list(metadata).unwrap().unwrap())).unwrap()
+    }
+
+    fn ids(&mut self) -> CommitIds {
+        self.commit_count += 1;
+        let n = u128::from(self.commit_count);
+        CommitIds {
+            commit: Uuid::from_u128(n << 64 | n),
+            table: Uuid::from_u128(7),
+            snapshot_id: i64::try_from(n).unwrap() + 1_000,
+        }
+    }
+
+    /// Steps 1 to 4 of the protocol.
+    fn plan(&mut self, first: u64, last: u64, now: Micros) -> Result<CommitPlan, CommitError> {
+        let ids = self.ids();
+        let rows: Vec<_> =
+            (first..=last).map(|n| row(&format!("id-{n}"), n.try_into().unwrap(), "")).collect();
+        let file = encode_data_file(&rows, now).unwrap();
+        let key = self.table.data_file_key(file.metrics.day, ids.commit);
+        self.objects.insert(key.as_str().into(), file.bytes);
+        let files = [StoredDataFile { key, metrics: file.metrics }];
+        let range = StreamRange { stream: STREAM.into(), first, last };
+        let append = Append { files: &files, range: &range, summary: BTreeMap::new() };
+        let Some(pointer) = self.pointer() else {
+            return plan_commit(&self.table, None, &append, &ids, now);
+        };
+        let metadata_json = self.read(&pointer.metadata_location);
+        let manifest_list =
+            current_manifest_list(metadata_json).unwrap().map(|location| self.read(&location));
+        let manifests: Vec<(String, Vec<u8>)> = manifest_list
+            .map_or(Vec::new(), |bytes| plan_merge(bytes).unwrap())
+            .into_iter()
+            .map(|location| (location.clone(), self.read(&location).to_vec()))
+            .collect();
+        let current = CurrentTable {
+            metadata_location: &pointer.metadata_location,
+            metadata_json,
+            manifest_list,
+            manifests: &manifests,
+        };
+        plan_commit(&self.table, Some(&current), &append, &ids, now)
+    }
+
+    fn store_objects(&mut self, plan: &CommitPlan) {
+        for (key, bytes) in &plan.objects {
+            assert_eq!(
+                self.objects.insert(key.as_str().into(), bytes.clone()),
+                None,
+                "{key} is stored twice"
+            );
+        }
+    }
+
+    /// Step 5, where the pointer is still that of step 1.
+    fn put_pointer(&mut self, plan: &CommitPlan) {
+        self.objects.insert(plan.pointer.0.as_str().into(), plan.pointer.1.clone());
+    }
+
+    #[track_caller]
+    fn commit(&mut self, first: u64, last: u64, now: Micros) -> CommitPlan {
+        let plan = self.plan(first, last, now).unwrap();
+        self.store_objects(&plan);
+        self.put_pointer(&plan);
+        plan
+    }
+
+    #[track_caller]
+    fn committed(&self) -> Option<u64> {
+        committed_sequence(self.read(&self.pointer().unwrap().metadata_location), STREAM).unwrap()
+    }
+}
+
+fn after(commits: i64) -> Micros {
+    Micros(START.0 + commits * 1_000_000)
+}
+
+#[test]
+fn three_commits_leave_three_snapshots_that_build_on_each_other() {
+    let mut bucket = Bucket::new();
+    for n in 0..3_u64 {
+        bucket.commit(n * 10 + 1, n * 10 + 10, after(n.try_into().unwrap()));
+        assert_eq!(bucket.committed(), Some(n * 10 + 10));
+    }
+    let metadata = bucket.metadata();
+    let parents: Vec<_> =
+        metadata.snapshots.iter().map(|s| (s.snapshot_id, s.parent_snapshot_id, s.sequence_number)).collect();
+    assert_eq!(parents, [(1_001, None, 1), (1_002, Some(1_001), 2), (1_003, Some(1_002), 3)]);
+    let summary = &metadata.snapshots[2].summary;
+    for (key, value) in [
+        ("operation", "append"),
+        ("added-data-files", "1"),
+        ("added-records", "10"),
+        ("total-data-files", "3"),
+        ("total-records", "30"),
+        ("total-delete-files", "0"),
+        ("changed-partition-count", "1"),
+        ("firn.stream", "build"),
+        ("firn.committed-sequence", "30"),
+    ] {
+        assert_eq!(summary.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    let lines: Vec<_> = bucket.manifests().iter().map(|m| (m.sequence_number, m.added_rows_count)).collect();
+    assert_eq!(lines, [(3, 10), (2, 10), (1, 10)]);
+    for manifest in bucket.manifests() {
+        assert_eq!(
+            manifest.manifest_length,
+            i64::try_from(bucket.read(&manifest.manifest_path).len()).unwrap()
+        );
+    }
+    let location = bucket.pointer().unwrap().metadata_location;
+    assert!(location.starts_with("s3://lake/wh/firn/artifacts_build/metadata/00002-"), "{location}");
+}
+
+#[test]
+fn created_table_is_empty_and_takes_commits() {
+    let mut bucket = Bucket::new();
+    let ids = bucket.ids();
+    let plan = plan_create(&bucket.table, &ids, START).unwrap();
+    bucket.store_objects(&plan);
+    bucket.put_pointer(&plan);
+    assert_eq!(bucket.committed(), None);
+    assert_eq!(current_manifest_list(&plan.metadata_json).unwrap(), None);
+    bucket.commit(1, 2, after(1));
+    assert_eq!(bucket.committed(), Some(2));
+    assert!(bucket.pointer().unwrap().metadata_location.contains("/metadata/00001-"));
+}
+
+#[test]
+fn objects_come_before_what_names_them() {
+    let mut bucket = Bucket::new();
+    let names = |plan: &CommitPlan| -> Vec<&'static str> {
+        let kind = |key: &str| match key {
+            key if key.ends_with("-m0.avro") => "manifest",
+            key if key.ends_with("-m1.avro") => "merged manifest",
+            key if key.contains("/snap-") => "manifest list",
+            key if key.ends_with(".metadata.json") => "metadata",
+            _ => "?",
+        };
+        plan.objects.iter().map(|(key, _)| kind(key.as_str())).collect()
+    };
+    for n in 1..=4 {
+        assert_eq!(names(&bucket.commit(n, n, after(1))), ["manifest", "manifest list", "metadata"]);
+    }
+    let plan = bucket.commit(5, 5, after(1));
+    assert_eq!(names(&plan), ["manifest", "merged manifest", "manifest list", "metadata"]);
+    assert_eq!(plan.objects.last().unwrap().1, plan.metadata_json);
+}
+
+/// Two writers plan from the same table; the one whose conditional put fails plans again.
+#[test]
+fn loser_of_a_conflict_commits_its_rows_once_on_top_of_the_winner() {
+    let mut bucket = Bucket::new();
+    bucket.commit(1, 5, after(0));
+    let loser = bucket.plan(6, 8, after(1)).unwrap();
+    bucket.store_objects(&loser);
+    bucket.commit(6, 7, after(2));
+    // The loser's put fails; from step 1: 6 and 7 are committed, 8 is not.
+    assert!(matches!(
+        bucket.plan(6, 8, after(3)),
+        Err(CommitError::AlreadyCommitted { first: 6, committed: 7 })
+    ));
+    bucket.commit(8, 8, after(3));
+    assert_eq!(bucket.committed(), Some(8));
+    let rows: i64 = bucket.manifests().iter().map(|m| m.added_rows_count + m.existing_rows_count).sum();
+    assert_eq!(rows, 8);
+}
+
+#[test]
+fn refused_commits_say_why() {
+    let mut bucket = Bucket::new();
+    bucket.commit(1, 5, after(0));
+    assert!(matches!(
+        bucket.plan(5, 9, after(1)),
+        Err(CommitError::AlreadyCommitted { first: 5, committed: 5 })
+    ));
+    bucket.commit_count -= 2;
+    assert!(matches!(bucket.plan(6, 9, after(1)), Err(CommitError::SnapshotId(1_001))));
+    let range = StreamRange { stream: STREAM.into(), first: 6, last: 6 };
+    let none = Append { files: &[], range: &range, summary: BTreeMap::new() };
+    let ids = bucket.ids();
+    assert!(matches!(plan_commit(&bucket.table, None, &none, &ids, START), Err(CommitError::NoFiles)));
+}
+
+#[test]
+fn thousands_of_commits_leave_few_manifests_and_a_bounded_metadata() {
+    let mut bucket = Bucket::new();
+    let commits = 1_000_u64;
+    let (mut most, mut obsolete) = (0, 0);
+    for n in 1..=commits {
+        obsolete += bucket
+            .commit(n, n, Micros(START.0 + i64::try_from(n).unwrap() * DAY_MICROS / 100))
+            .obsolete
+            .len();
+        most = most.max(bucket.manifests().len());
+    }
+    assert!(most <= 12, "{most} manifests");
+    let manifests = bucket.manifests();
+    let rows: i64 = manifests.iter().map(|m| m.added_rows_count + m.existing_rows_count).sum();
+    assert_eq!(rows, i64::try_from(commits).unwrap());
+    let oldest = manifests.iter().map(|m| m.min_sequence_number).min();
+    assert_eq!(oldest, Some(1));
+    let metadata = bucket.metadata();
+    assert_eq!(metadata.snapshots.len(), SNAPSHOT_COUNT_MAX);
+    let len_bytes = bucket.read(&bucket.pointer().unwrap().metadata_location).len();
+    assert!(len_bytes < 60_000, "{len_bytes} bytes of metadata");
+    // The first commit has no earlier metadata.
+    let expected = (1_000 - SNAPSHOT_COUNT_MAX) + (1_000 - 1 - METADATA_LOG_COUNT_MAX);
+    assert_eq!(obsolete, expected);
+    assert_eq!(bucket.committed(), Some(commits));
+}
+
+#[test]
+fn sequence_survives_commits_of_others_and_a_cut_history_is_no_empty_one() {
+    let mut bucket = Bucket::new();
+    bucket.commit(1, 5, after(0));
+    bucket.commit(6, 9, after(1));
+    let json = bucket.read(&bucket.pointer().unwrap().metadata_location).to_vec();
+    assert_eq!(committed_sequence(&json, STREAM).unwrap(), Some(9));
+    assert_eq!(committed_sequence(&json, "other").unwrap(), None);
+
+    let mut value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    value["snapshots"][1]["summary"].as_object_mut().unwrap().remove("firn.stream");
+    let foreign = serde_json::to_vec(&value).unwrap();
+    assert_eq!(committed_sequence(&foreign, STREAM).unwrap(), Some(5));
+
+    value["snapshots"].as_array_mut().unwrap().remove(0);
+    let cut = serde_json::to_vec(&value).unwrap();
+    assert!(matches!(committed_sequence(&cut, STREAM), Err(MetadataError::HistoryCut(1_001))));
+}
+
+#[test]
+fn metadata_of_others_is_refused_or_carried_over() {
+    let mut bucket = Bucket::new();
+    let plan = bucket.commit(1, 5, after(0));
+    let value: serde_json::Value = serde_json::from_slice(&plan.metadata_json).unwrap();
+    let with = |pointer: &str, new: serde_json::Value| {
+        let mut value = value.clone();
+        *value.pointer_mut(pointer).unwrap() = new;
+        TableMetadata::parse(&serde_json::to_vec(&value).unwrap()).and_then(|m| m.check_shape())
+    };
+    assert!(matches!(with("/format-version", 3.into()), Err(MetadataError::FormatVersion { found: 3 })));
+    assert!(matches!(with("/schemas/0/fields/2/type", "int".into()), Err(MetadataError::ForeignShape)));
+    assert!(matches!(with("/default-spec-id", 1.into()), Err(MetadataError::ForeignShape)));
+    assert!(matches!(
+        with("/partition-specs/0/fields/0/transform", "hour".into()),
+        Err(MetadataError::ForeignShape)
+    ));
+    assert!(with("/location", "s3://lake/elsewhere".into()).is_ok());
+
+    let mut extended = value.clone();
+    extended["new-in-the-specification"] = 1.into();
+    let bytes = serde_json::to_vec(&extended).unwrap();
+    let carried: serde_json::Value =
+        serde_json::from_slice(&TableMetadata::parse(&bytes).unwrap().encode().unwrap()).unwrap();
+    assert_eq!(carried, extended);
+}
+
+#[test]
+fn corrupt_objects_are_errors() {
+    let mut bucket = Bucket::new();
+    let plan = bucket.commit(1, 5, after(0));
+    for len in [0, 1, plan.metadata_json.len() / 2, plan.metadata_json.len() - 1] {
+        assert!(matches!(
+            committed_sequence(&plan.metadata_json[..len], STREAM),
+            Err(MetadataError::Corrupt(_))
+        ));
+    }
+    let list = &plan.objects[1].1;
+    for len in 0..list.len() {
+        // A cut right after the header is a list without lines.
+        assert!(plan_merge(&list[..len]).is_err() || decode_manifest_list(&list[..len]).unwrap().is_empty());
+    }
+}
+
+/// The bytes of a commit depend on nothing but its arguments.
+#[test]
+fn same_arguments_give_the_same_objects() {
+    let plan = || Bucket::new().plan(1, 3, START).unwrap();
+    assert_eq!(plan().objects, plan().objects);
+}
