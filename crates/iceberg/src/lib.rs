@@ -20,3 +20,6 @@ pub mod manifest;
 pub mod manifest_list;
 
 pub mod prune;
+
+pub mod deletes;
+pub mod deletion_vector;

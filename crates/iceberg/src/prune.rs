@@ -69,6 +69,13 @@ impl KeyPredicate {
         Pruning::unless(self.terms.iter().any(excludes))
     }
 
+    /// Whether an equality delete file may delete a row that has the key.
+    pub fn prune_equality_deletes(&self, file: &DataFile) -> Pruning {
+        let compared = self.terms.iter().filter(|term| file.equality_ids.contains(&term.field_id));
+        let excludes = |term: &KeyTerm| file.stats_of(term.field_id).is_some_and(|s| stats_exclude(s, term));
+        Pruning::unless(compared.into_iter().any(excludes))
+    }
+
     /// Whether a file's partition may hold the key; of use for delete files too, whose statistics are of other rows.
     pub fn prune_partition(&self, file: &DataFile, spec: &PartitionSpec) -> Pruning {
         let values = spec.fields.iter().zip(&file.partition);
