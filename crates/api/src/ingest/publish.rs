@@ -84,8 +84,10 @@ pub struct Request<'a> {
     pub identity: &'a Identity,
     /// The time that rows carry.
     pub now: Micros,
-    /// Id of the request, stored with each row.
+    /// Names this request in its rows. Ours, never the caller's choice, so that no two requests share it.
     pub ingest_id: &'a str,
+    /// Names this request in its answer and in the log.
+    pub request_id: &'a str,
     /// Limits until the namespace is known.
     pub ceilings: Limits,
 }
@@ -389,7 +391,7 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
             mode: destination.mode.as_str(),
             estimated_available_at: destination.available_at(self.request.now).to_rfc3339(),
             errors: self.tally.into_errors(),
-            request_id: self.request.ingest_id.to_owned(),
+            request_id: self.request.request_id.to_owned(),
         })
     }
 }
