@@ -1,5 +1,9 @@
 //! Metadata, manifest lists and manifests by other writers (`FIRN_CORPORA`).
-#![expect(clippy::disallowed_methods, reason = "tests open files")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test opens files, and what fails it may panic"
+)]
 
 use std::{
     fs,
