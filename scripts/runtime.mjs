@@ -11,7 +11,7 @@ process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
 process.env.WRANGLER_LOG = "error";
 process.env.WRANGLER_SEND_METRICS = "false";
 
-const { Miniflare, Log, LogLevel } = await import("miniflare");
+const { Miniflare, Log, LogLevel, convertV4MiniflareOptions } = await import("miniflare");
 const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -32,7 +32,6 @@ export function workerOptions(name, config, bindings = {}) {
     modules: moduleFiles(dirname(main)),
     modulesRules: undefined,
     bindings: { ...options.bindings, ...bindings },
-    unsafeEphemeralDurableObjects: false,
   };
 }
 
@@ -60,36 +59,25 @@ function quietly(run) {
  */
 export async function start({ port = 0, state, secrets, vars = {}, verbose = false, extra = [] }) {
   mkdirSync(state, { recursive: true });
-  const persist = (kind) => join(state, kind);
   const bindings = (name) => ({ ...(name === "firn-lake" ? {} : secrets), ...vars[name] });
-  const runtime = new Miniflare({
+  // wrangler still speaks miniflare 4's options; miniflare 5 brings the translation.
+  const options = convertV4MiniflareOptions({
     host: "127.0.0.1",
     port,
     log: new Log(verbose ? LogLevel.INFO : LogLevel.WARN),
-    handleRuntimeStdio: verbose ? undefined : quietStdio,
+    handleStructuredLogs: verbose ? ({ message }) => console.error(message) : ownLogLines,
     cf: false,
-    durableObjectsPersist: persist("do"),
-    r2Persist: persist("r2"),
-    kvPersist: persist("kv"),
-    cachePersist: persist("cache"),
+    resourcePersistencePath: state,
     workers: [...CONFIGS.map(([name, config]) => workerOptions(name, config, bindings(name))), ...extra],
   });
+  const runtime = new Miniflare(options);
   const url = await runtime.ready;
   return { origin: `http://localhost:${url.port}`, dispose: () => runtime.dispose(), workerdPid: () => childNamed("workerd"), runtime };
 }
 
-// Our own log lines (JSON) pass; workerd's chatter about cancelled streams does not.
-function quietStdio(stdout, stderr) {
-  const pass = (stream, target) => {
-    let rest = "";
-    stream.setEncoding("utf8").on("data", (text) => {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop();
-      for (const line of lines) if (line.startsWith("{") || /error|panicked/i.test(line)) target.write(`${line}\n`);
-    });
-  };
-  pass(stdout, process.stdout);
-  pass(stderr, process.stderr);
+// Our own log lines (JSON) and crashes pass; workerd's chatter about cancelled streams does not.
+function ownLogLines({ level, message }) {
+  if (message.startsWith("{") || (level === "error" && /panicked|aborted|uncaught/i.test(message))) console.error(message);
 }
 
 /** The process of that name which this process started. */

@@ -41,7 +41,7 @@ pub fn send_response(response: Response, head: &RequestHead) -> Result<worker::R
     if response.body.is_empty() {
         return Ok(builder.empty());
     }
-    builder.from_bytes(response.body.to_vec())
+    Ok(builder.fixed(response.body.to_vec()))
 }
 
 /// One line of JSON in the log: the code, and the cause that the client does not see.
