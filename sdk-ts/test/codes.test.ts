@@ -1,0 +1,14 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { ERROR_STATUS } from '../src/codes.js'
+
+test('codes are those of the server', () => {
+  const source = readFileSync(join(process.cwd(), '../crates/types/src/error.rs'), 'utf8')
+  const table = source.slice(source.indexOf('ErrorCode { status(u16)'), source.indexOf('LineErrorCode {'))
+  const rows = [...table.matchAll(/^ {4}\w+ => "(\w+)", (\d{3}), /gm)]
+  assert.ok(rows.length > 20)
+  assert.deepEqual(Object.fromEntries(rows.map(([, code, status]) => [code, Number(status)])), { ...ERROR_STATUS })
+})
