@@ -7,9 +7,7 @@
 //! A chunk closes before the row that would carry it over the limit; a row larger than the limit is a chunk alone. So
 //! the same rows give the same chunks, wherever the body was cut on its way.
 
-use crate::error::LineError;
-use crate::record::Record;
-use crate::row::{Row, ServerFields};
+use crate::row::Row;
 
 /// Most emptied buffers that are kept for later chunks: design.md allows three chunks in flight.
 pub const SPARE_BUFFER_COUNT_MAX: usize = 3;
@@ -50,18 +48,9 @@ impl Chunker {
         self.push_with(line, row.len(), |json| json.extend_from_slice(row))
     }
 
-    /// Renders a record's row right into its chunk. Returns the chunk that closed before it, if one did.
-    ///
-    /// # Errors
-    /// `record_too_large`, as [`Row::new`]; the chunks are then as if the line were not there.
-    pub fn push_record(
-        &mut self,
-        line: u64,
-        record: &Record<'_>,
-        server: &ServerFields<'_>,
-    ) -> Result<Option<Chunk>, LineError> {
-        let row = Row::new(record, server)?;
-        Ok(self.push_with(line, row.len_bytes(), |json| row.render(json)))
+    /// Renders the row of line `line` right into its chunk. Returns the chunk that closed before it, if one did.
+    pub fn push_row(&mut self, line: u64, row: &Row<'_, '_>) -> Option<Chunk> {
+        self.push_with(line, row.len_bytes(), |json| row.render(json))
     }
 
     /// Closes the last chunk. `None` if no row came since the last one closed.

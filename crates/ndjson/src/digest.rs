@@ -16,7 +16,7 @@ use std::fmt;
 use firn_types::schema::{COLUMNS, CallerValue, ColumnGroup};
 use sha2::Digest as _;
 
-use crate::escape::{Piece, Pieces, decoded_len_bytes};
+use crate::escape::{Piece, Pieces, hex};
 use crate::record::Record;
 use crate::scan::{Token, elements};
 
@@ -50,9 +50,16 @@ impl Sha256 for SoftwareSha256 {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
+impl ContentHash {
+    /// In lower-case hexadecimal.
+    pub fn to_hex(self) -> String {
+        self.0.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]).map(char::from).collect()
+    }
+}
+
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&self.to_hex())
     }
 }
 
@@ -96,8 +103,8 @@ pub fn content_size_bytes(record: &Record<'_>) -> u64 {
     contents(record)
         .map(|(_, content)| match content {
             Content::Text(text) => text.len() as u64,
-            Content::String(token) => value_len_bytes(token) as u64,
-            Content::List(array) => elements(array).map(|token| value_len_bytes(token) as u64).sum(),
+            Content::String(token) => token.value_len_bytes as u64,
+            Content::List(array) => elements(array).map(|token| token.value_len_bytes as u64).sum(),
         })
         .sum()
 }
@@ -127,10 +134,6 @@ fn contents<'r, 'a>(
             Some((column.name, content))
         },
     )
-}
-
-fn value_len_bytes(token: Token<'_>) -> usize {
-    if token.has_escape { decoded_len_bytes(token.body()) } else { token.body().len() }
 }
 
 /// Gathers small pieces into blocks for the hash.
@@ -170,18 +173,17 @@ impl<H: Sha256> Preimage<H> {
 
     /// Adds a string's value after its length; gives the length.
     fn add_string(&mut self, token: Token<'_>) -> u64 {
-        if !token.has_escape {
+        if !token.has_escape() {
             return self.add_sized(token.body().as_bytes());
         }
-        let len_bytes = decoded_len_bytes(token.body());
-        self.add_len(len_bytes);
+        self.add_len(token.value_len_bytes);
         for piece in Pieces::new(token.body()) {
             match piece {
                 Piece::Run(run) => self.add(run.as_bytes()),
                 Piece::Char(character) => self.add(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        len_bytes as u64
+        token.value_len_bytes as u64
     }
 
     fn flush(&mut self) {

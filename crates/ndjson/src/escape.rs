@@ -4,35 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Index of the first `"`, `\` or control character (below 0x20), or the length.
-pub(crate) fn find_special(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    let mut idx = 0;
-    for word in words {
-        let hits = special_mask(u64::from_le_bytes(*word));
-        if hits != 0 {
-            return idx + hits.trailing_zeros() as usize / 8;
-        }
-        idx += 8;
-    }
-    idx + tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len())
-}
-
-/// The high bit of the lowest special byte is set, and of none below it. (A byte above a hit may be marked wrongly,
-/// by the borrow of the subtraction.)
-const fn special_mask(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (control | (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash)) & HIGHS
-}
-
-const fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
+use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
 
 /// Why an escape means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +15,29 @@ pub(crate) enum EscapeFault {
     LoneSurrogate,
 }
 
+/// What `\` and this letter mean together.
+#[inline]
+pub(crate) const fn simple_escape(letter: u8) -> Option<char> {
+    Some(match letter {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
+}
+
 /// The character that the escape at the start of `bytes` (a backslash) means, and the escape's length.
 pub(crate) fn parse_escape(bytes: &[u8]) -> Result<(char, usize), EscapeFault> {
-    let simple = match bytes.get(1) {
-        Some(b'"') => '"',
-        Some(b'\\') => '\\',
-        Some(b'/') => '/',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return parse_unicode_escape(bytes),
-        _ => return Err(EscapeFault::Malformed),
-    };
-    Ok((simple, 2))
+    match bytes.get(1) {
+        Some(b'u') => parse_unicode_escape(bytes),
+        Some(letter) => simple_escape(*letter).map(|meant| (meant, 2)).ok_or(EscapeFault::Malformed),
+        None => Err(EscapeFault::Malformed),
+    }
 }
 
 fn parse_unicode_escape(bytes: &[u8]) -> Result<(char, usize), EscapeFault> {
@@ -146,40 +126,74 @@ pub(crate) fn decode(body: &str) -> Cow<'_, str> {
     Cow::Owned(value)
 }
 
-/// Length of the value of a valid JSON string, from the text between its quotes.
-pub(crate) fn decoded_len_bytes(body: &str) -> usize {
-    Pieces::new(body)
-        .map(|piece| match piece {
-            Piece::Run(run) => run.len(),
-            Piece::Char(character) => character.len_utf8(),
-        })
-        .sum()
-}
-
 /// Appends `text` as the body of a JSON string, quotes not included; the inverse of [`decode`].
 pub(crate) fn encode(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    loop {
-        let (run, after) = rest.split_at_checked(find_special(rest)).unwrap_or((rest, &[]));
-        out.extend_from_slice(run);
-        let Some((special, after)) = after.split_first() else { return };
-        match short_escape(*special) {
-            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
-            None => {
-                out.extend_from_slice(b"\\u00");
-                out.extend([hex(special >> 4), hex(special & 15)]);
-            }
+    let start_idx = out.len();
+    out.resize(start_idx.saturating_add(encoded_len_bytes(text)), 0);
+    let mut writer = Writer { out: out.get_mut(start_idx..).unwrap_or_default(), len_bytes: 0 };
+    let (bytes, mut at_idx) = (text.as_bytes(), 0);
+    while let Some(block) = block_at(bytes, at_idx) {
+        // The whole block is copied, also what follows a special byte: that is written again.
+        if !writer.put_ahead(block) {
+            break;
         }
-        rest = after;
+        let run_len_bytes = Specials::of(*block).first_idx().unwrap_or(BLOCK_LEN_BYTES);
+        writer.len_bytes += run_len_bytes;
+        at_idx += run_len_bytes;
+        if let Some(special) = block.get(run_len_bytes) {
+            writer.put_escaped(*special);
+            at_idx += 1;
+        }
+    }
+    for byte in bytes.get(at_idx..).unwrap_or_default() {
+        if is_special(*byte) { writer.put_escaped(*byte) } else { writer.put(&[*byte]) }
     }
 }
 
 /// Length of what [`encode`] appends.
 pub(crate) fn encoded_len_bytes(text: &str) -> usize {
-    let special_count = text.bytes().filter(|byte| is_special(*byte)).count();
-    let long_count = text.bytes().filter(|byte| *byte < 0x20 && short_escape(*byte).is_none()).count();
+    let (blocks, tail) = text.as_bytes().as_chunks();
+    let in_blocks: usize = blocks.iter().map(|block| Specials::of(*block).count()).sum();
+    let in_tail = tail.iter().filter(|byte| is_special(**byte)).count();
+    let has_control = text.bytes().min().is_some_and(|lowest| lowest < 0x20);
+    let long_count = if has_control { text.bytes().filter(|byte| is_long(*byte)).count() } else { 0 };
     // `\x` is one byte more than the character, `\u00xx` five.
-    text.len() + special_count + long_count * 4
+    text.len().saturating_add(in_blocks).saturating_add(in_tail).saturating_add(long_count.saturating_mul(4))
+}
+
+/// Whether a byte's escape is `\u00xx`.
+const fn is_long(byte: u8) -> bool {
+    is_special(byte) && short_escape(byte).is_none()
+}
+
+/// Writes into bytes that are there already: copies of a fixed length are a single instruction.
+struct Writer<'o> {
+    out: &'o mut [u8],
+    len_bytes: usize,
+}
+
+impl Writer<'_> {
+    /// Writes `bytes` without moving on. False where there is no room for them.
+    #[inline]
+    fn put_ahead<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
+        let room = self.out.get_mut(self.len_bytes..).and_then(<[u8]>::first_chunk_mut);
+        room.map(|room| *room = *bytes).is_some()
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        if self.put_ahead(bytes) {
+            self.len_bytes += N;
+        }
+    }
+
+    #[inline]
+    fn put_escaped(&mut self, special: u8) {
+        match short_escape(special) {
+            Some(letter) => self.put(&[b'\\', letter]),
+            None => self.put(&[b'\\', b'u', b'0', b'0', hex(special >> 4), hex(special & 15)]),
+        }
+    }
 }
 
 const fn short_escape(byte: u8) -> Option<u8> {
@@ -194,6 +208,7 @@ const fn short_escape(byte: u8) -> Option<u8> {
     })
 }
 
-const fn hex(nibble: u8) -> u8 {
+/// The hexadecimal digit of a number below 16.
+pub(crate) const fn hex(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) }
 }

@@ -16,6 +16,7 @@
 //! What this crate deliberately does not do: decide rights, give versions, count a request's limits, send.
 
 pub mod chunk;
+mod columns;
 pub mod digest;
 pub mod error;
 mod escape;
@@ -23,3 +24,4 @@ pub mod frame;
 pub mod record;
 pub mod row;
 mod scan;
+mod special;

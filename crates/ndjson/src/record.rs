@@ -13,11 +13,12 @@ use std::borrow::Cow;
 use firn_types::error::LineErrorCode;
 use firn_types::key::{ArtifactKey, KeyError};
 use firn_types::limits::{METADATA_LEN_BYTES_MAX, RECORD_LEN_BYTES_MAX};
-use firn_types::schema::{COLUMN_COUNT, COLUMNS, CallerValue, Column};
+use firn_types::schema::{COLUMN_COUNT, CallerValue, Column};
 use firn_types::time::Micros;
 use firn_types::version::{VERSION_MAX, Version};
 use firn_types::visibility::Visibility;
 
+use crate::columns::{self, DELETED, EXPIRES_AT, ID, METADATA, NS, TYPE, VISIBILITY};
 use crate::error::{LineError, quoted_name};
 use crate::scan::{Fault, Kind, Scanner, Token, elements};
 
@@ -29,14 +30,6 @@ pub const EXPIRES_AT_MIN: Micros = Micros(-62_135_596_800_000_000);
 
 /// Latest `expires_at`: 9999-12-31T23:59:59.999999Z. RFC 3339 ends there; an offset could lead beyond.
 pub const EXPIRES_AT_MAX: Micros = Micros(253_402_300_799_999_999);
-
-pub(crate) const NS: usize = column_idx("ns");
-pub(crate) const TYPE: usize = column_idx("type");
-pub(crate) const ID: usize = column_idx("id");
-pub(crate) const VISIBILITY: usize = column_idx("visibility");
-pub(crate) const DELETED: usize = column_idx("deleted");
-pub(crate) const EXPIRES_AT: usize = column_idx("expires_at");
-const METADATA: usize = column_idx("metadata");
 
 /// What the current version of the artifact must be, so that the write succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +61,7 @@ impl<'a> Record<'a> {
     /// The JSON text of a column's value as the caller wrote it, without whitespace around it: a string with its
     /// quotes and escapes, a tree byte for byte. `None` where the record has none.
     pub fn raw(&self, column: &Column) -> Option<&'a str> {
-        let idx = COLUMNS.iter().position(|c| c.name == column.name)?;
+        let (idx, _) = columns::named(column.name)?;
         self.token(idx).map(|token| token.text)
     }
 
@@ -90,10 +83,7 @@ pub fn parse_record(line: &[u8]) -> Result<Record<'_>, LineError> {
     if line.len() > RECORD_LEN_BYTES_MAX {
         return Err(too_large(line.len() as u64));
     }
-    let text = std::str::from_utf8(line).map_err(|error| {
-        let detail = format!("the line is not UTF-8 at byte {}", error.valid_up_to());
-        LineError::of_line(LineErrorCode::InvalidUtf8, detail)
-    })?;
+    let text = simdutf8::basic::from_utf8(line).map_err(|_| not_utf8(line))?;
     let mut scanner = Scanner::new(text, 1);
     if !scanner.take(b'{') {
         return Err(not_an_object(text));
@@ -114,6 +104,12 @@ pub fn parse_record(line: &[u8]) -> Result<Record<'_>, LineError> {
         return Err(line_error(scanner.fault("expected nothing after the object"), None));
     }
     fields.into_record()
+}
+
+fn not_utf8(line: &[u8]) -> LineError {
+    let valid_len_bytes = std::str::from_utf8(line).map_or_else(|error| error.valid_up_to(), str::len);
+    let detail = format!("the line is not UTF-8 at byte {valid_len_bytes}");
+    LineError::of_line(LineErrorCode::InvalidUtf8, detail)
 }
 
 /// The error of a line of `len_bytes`, too long to be looked at.
@@ -151,21 +147,21 @@ fn slot_of<'f, 'a>(
     fields: &'f mut Fields<'a>,
     at_idx: usize,
 ) -> Result<(&'static str, CallerValue, &'f mut Option<Token<'a>>), LineError> {
+    let found = columns::named(name);
+    if let Some((idx, column)) = found
+        && let Some(slot) = fields.tokens.get_mut(idx)
+    {
+        if column.caller != CallerValue::None {
+            return Ok((column.name, column.caller, slot));
+        }
+        let detail = format!("{:?} at byte {at_idx} is set by the server", column.name);
+        return Err(LineError::of_field(LineErrorCode::ServerSetField, column.name, detail));
+    }
     if name == IF_VERSION {
         return Ok((IF_VERSION, CallerValue::String, &mut fields.if_version));
     }
-    let found = COLUMNS.iter().zip(&mut fields.tokens).find(|(column, _)| column.name == name);
-    match found {
-        Some((column, slot)) if column.caller != CallerValue::None => Ok((column.name, column.caller, slot)),
-        Some((column, _)) => {
-            let detail = format!("{:?} at byte {at_idx} is set by the server", column.name);
-            Err(LineError::of_field(LineErrorCode::ServerSetField, column.name, detail))
-        }
-        None => {
-            let detail = format!("{:?} at byte {at_idx} is no field of a record", quoted_name(name));
-            Err(LineError::of_field(LineErrorCode::UnknownField, name, detail))
-        }
-    }
+    let detail = format!("{:?} at byte {at_idx} is no field of a record", quoted_name(name));
+    Err(LineError::of_field(LineErrorCode::UnknownField, name, detail))
 }
 
 fn check_type(name: &str, caller: CallerValue, value: Token<'_>) -> Result<(), LineError> {
@@ -219,7 +215,7 @@ impl<'a> Fields<'a> {
 
 fn required(column_idx: usize, value: Option<Cow<'_, str>>) -> Result<Cow<'_, str>, LineError> {
     value.ok_or_else(|| {
-        let name = COLUMNS.get(column_idx).map_or("", |column| column.name);
+        let name = columns::name_at(column_idx);
         LineError::of_field(LineErrorCode::MissingField, name, format!("{name} is required"))
     })
 }
@@ -267,8 +263,7 @@ fn parse_if_version(text: &str) -> Result<IfVersion, LineError> {
 }
 
 fn invalid_value(column_idx: usize, detail: impl Into<String>) -> LineError {
-    let name = COLUMNS.get(column_idx).map_or("", |column| column.name);
-    LineError::of_field(LineErrorCode::InvalidValue, name, detail)
+    LineError::of_field(LineErrorCode::InvalidValue, columns::name_at(column_idx), detail)
 }
 
 /// What is wrong with a line that does not begin like an object.
@@ -289,26 +284,4 @@ fn not_an_object(text: &str) -> LineError {
 fn line_error(fault: Fault, field: Option<&str>) -> LineError {
     let detail = format!("{} at byte {}", fault.what, fault.at_idx);
     LineError { code: fault.code, detail, field: field.map(str::to_owned) }
-}
-
-/// Where the column `name` stands in [`COLUMNS`]; a name that is not there does not compile.
-#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
-pub(crate) const fn column_idx(name: &str) -> usize {
-    let mut idx = 0;
-    while idx < COLUMN_COUNT {
-        if is_equal(COLUMNS[idx].name.as_bytes(), name.as_bytes()) {
-            return idx;
-        }
-        idx += 1;
-    }
-    panic!("no column has this name")
-}
-
-#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
-const fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    let mut idx = 0;
-    while idx < a.len() && idx < b.len() && a[idx] == b[idx] {
-        idx += 1;
-    }
-    idx == a.len() && idx == b.len()
 }

@@ -5,8 +5,6 @@
 //! holds the caller's text unchanged; an instant is RFC 3339 in UTC; the namespace is lower-cased. `deleted` is
 //! always there, so that a query needs no case for null.
 
-use std::fmt::Display;
-
 use firn_types::error::LineErrorCode;
 use firn_types::limits::RECORD_LEN_BYTES_MAX;
 use firn_types::mode::Mode;
@@ -15,112 +13,228 @@ use firn_types::time::Micros;
 use firn_types::version::Version;
 use firn_types::visibility::Visibility;
 
+use crate::columns::{
+    DELETED, EXPIRES_AT, HASH, INGEST_ID, MODE, NAME_LEN_BYTES_MAX, NS, OWNER_ISS, OWNER_ORG, OWNER_SUB,
+    SIZE_BYTES, TS, VERSION, VISIBILITY,
+};
 use crate::digest::ContentHash;
 use crate::error::LineError;
 use crate::escape;
-use crate::record::{DELETED, EXPIRES_AT, NS, Record, VISIBILITY, column_idx};
+use crate::record::Record;
 
-/// What the server puts into a row.
+/// What the server puts into every row of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct ServerFields<'a> {
-    /// The version.
-    pub version: Version,
-    /// Who may read the artifact: the record's word, or the default.
-    pub visibility: Visibility,
+pub struct RequestFields<'a> {
     /// The owner's issuer.
     pub owner_iss: Option<&'a str>,
     /// The owner's organisation.
     pub owner_org: Option<&'a str>,
     /// The owner's subject.
     pub owner_sub: Option<&'a str>,
-    /// When the record was taken.
+    /// When the records were taken.
     pub ts: Micros,
-    /// The hash of the content, where one was made.
-    pub hash: Option<ContentHash>,
-    /// The size of the content.
-    pub size_bytes: u64,
     /// The request's mode.
     pub mode: Mode,
     /// The request.
     pub ingest_id: &'a str,
 }
 
-/// A row that is known to be within the limit, before a byte of it is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'r, 'a> {
-    record: &'r Record<'a>,
-    server: &'r ServerFields<'r>,
-    len_bytes: usize,
+/// What the server puts into one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowFields {
+    /// The version.
+    pub version: Version,
+    /// Who may read the artifact: the record's word, or the default.
+    pub visibility: Visibility,
+    /// The hash of the content, where one was made.
+    pub hash: Option<ContentHash>,
+    /// The size of the content.
+    pub size_bytes: u64,
 }
 
-impl<'r, 'a> Row<'r, 'a> {
-    /// Measures the row.
+/// Makes the rows of one request. What they have in common is rendered once.
+#[derive(Clone, Debug)]
+pub struct RowRenderer {
+    /// JSON of the columns that the request sets, by the column's place; empty where it does not.
+    fixed: [String; COLUMN_COUNT],
+}
+
+impl RowRenderer {
+    /// For the rows of a request.
+    pub fn new(request: &RequestFields<'_>) -> Self {
+        let ts = request.ts.to_rfc3339();
+        let mut fixed = [const { String::new() }; COLUMN_COUNT];
+        for (idx, json) in fixed.iter_mut().enumerate() {
+            let value = match idx {
+                OWNER_ISS => request.owner_iss,
+                OWNER_ORG => request.owner_org,
+                OWNER_SUB => request.owner_sub,
+                TS => Some(ts.as_str()),
+                MODE => Some(request.mode.as_str()),
+                INGEST_ID => Some(request.ingest_id),
+                _ => None,
+            };
+            *json = value.map(json_string).unwrap_or_default();
+        }
+        Self { fixed }
+    }
+
+    /// Plans a record's row.
     ///
     /// # Errors
-    /// `record_too_large`, if the row is over [`RECORD_LEN_BYTES_MAX`].
-    pub fn new(record: &'r Record<'a>, server: &'r ServerFields<'r>) -> Result<Self, LineError> {
-        let mut length = Length(0);
-        write_row(record, server, &mut length);
-        if length.0 > RECORD_LEN_BYTES_MAX {
+    /// `record_too_large`, if the row would be over [`RECORD_LEN_BYTES_MAX`].
+    pub fn plan_row<'r, 'a>(
+        &'r self,
+        record: &'r Record<'a>,
+        fields: &RowFields,
+    ) -> Result<Row<'r, 'a>, LineError> {
+        let mut row = Row {
+            record,
+            renderer: self,
+            deleted: if record.deleted { "true" } else { "false" },
+            visibility: fields.visibility.as_str(),
+            version: fields.version.to_string(),
+            size_bytes: fields.size_bytes.to_string(),
+            expires_at: record.expires_at.map(Micros::to_rfc3339),
+            hash: fields.hash.map(ContentHash::to_hex),
+            len_bytes: 0,
+        };
+        row.len_bytes = row.measure();
+        if row.len_bytes > RECORD_LEN_BYTES_MAX {
+            let len_bytes = row.len_bytes;
             let detail = format!(
-                "the record has {} bytes as it is sent; at most {RECORD_LEN_BYTES_MAX} are allowed",
-                length.0
+                "the row has {len_bytes} bytes as it is sent; at most {RECORD_LEN_BYTES_MAX} are allowed"
             );
             return Err(LineError::of_line(LineErrorCode::RecordTooLarge, detail));
         }
-        Ok(Self { record, server, len_bytes: length.0 })
+        Ok(row)
     }
 
-    /// Length of the row.
+    /// Appends a record's row; gives its length.
+    ///
+    /// # Errors
+    /// As [`Self::plan_row`]; `out` is then unchanged.
+    pub fn render_row(
+        &self,
+        record: &Record<'_>,
+        fields: &RowFields,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, LineError> {
+        let row = self.plan_row(record, fields)?;
+        row.render(out);
+        Ok(row.len_bytes)
+    }
+}
+
+/// A row that is known to be within the limit, before a byte of it is written.
+#[derive(Debug)]
+pub struct Row<'r, 'a> {
+    record: &'r Record<'a>,
+    renderer: &'r RowRenderer,
+    deleted: &'static str,
+    visibility: &'static str,
+    version: String,
+    size_bytes: String,
+    expires_at: Option<String>,
+    hash: Option<String>,
+    len_bytes: usize,
+}
+
+impl Row<'_, '_> {
+    /// Its length.
     pub const fn len_bytes(&self) -> usize {
         self.len_bytes
     }
 
-    /// Appends the row, which is [`Self::len_bytes`] bytes.
+    /// Appends the row, which is [`Self::len_bytes`] long.
     pub fn render(&self, out: &mut Vec<u8>) {
-        write_row(self.record, self.server, out);
+        out.reserve(self.len_bytes);
+        for (name, value) in self.members() {
+            out.extend_from_slice(name.as_bytes());
+            match value {
+                Value::Json(json) => out.extend_from_slice(json.as_bytes()),
+                Value::Word(word) => {
+                    out.push(b'"');
+                    out.extend_from_slice(word.as_bytes());
+                    out.push(b'"');
+                }
+                Value::Text(text) => {
+                    out.push(b'"');
+                    escape::encode(text, out);
+                    out.push(b'"');
+                }
+            }
+        }
+        out.push(b'}');
+    }
+
+    fn measure(&self) -> usize {
+        let values_len_bytes = self.members().map(|(name, value)| {
+            let value_len_bytes = match value {
+                Value::Json(json) => json.len(),
+                Value::Word(word) => word.len().saturating_add(2),
+                Value::Text(text) => escape::encoded_len_bytes(text).saturating_add(2),
+            };
+            name.as_bytes().len().saturating_add(value_len_bytes)
+        });
+        values_len_bytes.fold(1, usize::saturating_add)
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&'static MemberName, Value<'_>)> {
+        let sources = MEMBER_NAMES.iter().zip(SOURCES).zip(&self.renderer.fixed).enumerate();
+        sources.filter_map(|(idx, ((name, source), fixed))| Some((name, self.value(idx, source, fixed)?)))
+    }
+
+    fn value<'s>(&'s self, column_idx: usize, source: Source, fixed: &'s str) -> Option<Value<'s>> {
+        let caller = || self.record.token(column_idx).map(|token| token.text);
+        match source {
+            Source::Nobody => None,
+            Source::CallerJson => caller().map(Value::Json),
+            Source::CallerText => caller().map(Value::Text),
+            Source::Request => (!fixed.is_empty()).then_some(Value::Json(fixed)),
+            Source::Namespace => Some(Value::Word(self.record.key.ns.as_str())),
+            Source::Visibility => Some(Value::Word(self.visibility)),
+            Source::Deleted => Some(Value::Json(self.deleted)),
+            Source::ExpiresAt => self.expires_at.as_deref().map(Value::Word),
+            Source::Version => Some(Value::Json(&self.version)),
+            Source::Hash => self.hash.as_deref().map(Value::Word),
+            Source::SizeBytes => Some(Value::Json(&self.size_bytes)),
+        }
     }
 }
 
-/// Appends the row of a record; gives its length.
-///
-/// # Errors
-/// As [`Row::new`]; `out` is then unchanged.
-pub fn render_row(
-    record: &Record<'_>,
-    server: &ServerFields<'_>,
-    out: &mut Vec<u8>,
-) -> Result<usize, LineError> {
-    let row = Row::new(record, server)?;
-    out.reserve(row.len_bytes());
-    row.render(out);
-    Ok(row.len_bytes())
+/// What a member of the row holds.
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    /// This JSON.
+    Json(&'a str),
+    /// A string with this text, which needs no escape.
+    Word(&'a str),
+    /// A string with this text.
+    Text(&'a str),
 }
 
 /// Where the value of a column comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
+    /// Nobody sets it yet, or the sink does.
+    Nobody,
     /// The caller's JSON, copied.
-    Json,
+    CallerJson,
     /// The caller's JSON, as the text in a string.
-    Text,
+    CallerText,
+    /// The same in every row of a request.
+    Request,
     Namespace,
     Visibility,
     Deleted,
     ExpiresAt,
     Version,
-    OwnerIss,
-    OwnerOrg,
-    OwnerSub,
-    Ts,
     Hash,
     SizeBytes,
-    Mode,
-    IngestId,
-    /// Nobody sets it yet, or the sink does.
-    Nobody,
 }
 
+/// By the column's place.
 const SOURCES: [Source; COLUMN_COUNT] = sources();
 
 #[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
@@ -130,8 +244,8 @@ const fn sources() -> [Source; COLUMN_COUNT] {
     while idx < COLUMN_COUNT {
         sources[idx] = match COLUMNS[idx].caller {
             CallerValue::None => Source::Nobody,
-            CallerValue::Object | CallerValue::Json => Source::Text,
-            _ => Source::Json,
+            CallerValue::Object | CallerValue::Json => Source::CallerText,
+            _ => Source::CallerJson,
         };
         idx += 1;
     }
@@ -139,109 +253,58 @@ const fn sources() -> [Source; COLUMN_COUNT] {
     sources[VISIBILITY] = Source::Visibility;
     sources[DELETED] = Source::Deleted;
     sources[EXPIRES_AT] = Source::ExpiresAt;
-    sources[column_idx("version")] = Source::Version;
-    sources[column_idx("owner_iss")] = Source::OwnerIss;
-    sources[column_idx("owner_org")] = Source::OwnerOrg;
-    sources[column_idx("owner_sub")] = Source::OwnerSub;
-    sources[column_idx("ts")] = Source::Ts;
-    sources[column_idx("hash")] = Source::Hash;
-    sources[column_idx("size_bytes")] = Source::SizeBytes;
-    sources[column_idx("mode")] = Source::Mode;
-    sources[column_idx("ingest_id")] = Source::IngestId;
+    sources[VERSION] = Source::Version;
+    sources[HASH] = Source::Hash;
+    sources[SIZE_BYTES] = Source::SizeBytes;
+    sources[OWNER_ISS] = Source::Request;
+    sources[OWNER_ORG] = Source::Request;
+    sources[OWNER_SUB] = Source::Request;
+    sources[TS] = Source::Request;
+    sources[MODE] = Source::Request;
+    sources[INGEST_ID] = Source::Request;
     sources
 }
 
-/// Where a row is written, or only measured.
-trait Out {
-    /// Bytes as they are.
-    fn raw(&mut self, bytes: &str);
-    /// The body of a JSON string that holds `text`.
-    fn escaped(&mut self, text: &str);
+/// `{"name":` of the first column, which every row has, and `,"name":` of the others.
+#[derive(Clone, Copy, Debug)]
+struct MemberName {
+    bytes: [u8; NAME_LEN_BYTES_MAX + 4],
+    len_bytes: usize,
 }
 
-impl Out for Vec<u8> {
-    fn raw(&mut self, bytes: &str) {
-        self.extend_from_slice(bytes.as_bytes());
-    }
-
-    fn escaped(&mut self, text: &str) {
-        escape::encode(text, self);
+impl MemberName {
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len_bytes).unwrap_or_default()
     }
 }
 
-/// Counts what would be written.
-struct Length(usize);
+/// By the column's place.
+const MEMBER_NAMES: [MemberName; COLUMN_COUNT] = member_names();
 
-impl Out for Length {
-    fn raw(&mut self, bytes: &str) {
-        self.0 = self.0.saturating_add(bytes.len());
-    }
-
-    fn escaped(&mut self, text: &str) {
-        self.0 = self.0.saturating_add(escape::encoded_len_bytes(text));
-    }
-}
-
-fn write_row(record: &Record<'_>, server: &ServerFields<'_>, out: &mut impl Out) {
-    let mut object = Object { out, name: "", is_empty: true };
-    object.out.raw("{");
-    for (idx, (column, source)) in COLUMNS.iter().zip(SOURCES).enumerate() {
-        object.name = column.name;
-        let token = record.token(idx).map(|token| token.text);
-        match source {
-            Source::Json => object.json(token),
-            Source::Text => object.text(token),
-            Source::Namespace => object.text(Some(record.key.ns.as_str())),
-            Source::Visibility => object.text(Some(server.visibility.as_str())),
-            Source::Deleted => object.json(Some(if record.deleted { "true" } else { "false" })),
-            Source::ExpiresAt => object.text(record.expires_at.map(Micros::to_rfc3339).as_deref()),
-            Source::Version => object.number(server.version),
-            Source::OwnerIss => object.text(server.owner_iss),
-            Source::OwnerOrg => object.text(server.owner_org),
-            Source::OwnerSub => object.text(server.owner_sub),
-            Source::Ts => object.text(Some(&server.ts.to_rfc3339())),
-            Source::Hash => object.text(server.hash.map(|hash| hash.to_string()).as_deref()),
-            Source::SizeBytes => object.number(server.size_bytes),
-            Source::Mode => object.text(Some(server.mode.as_str())),
-            Source::IngestId => object.text(Some(server.ingest_id)),
-            Source::Nobody => {}
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
+const fn member_names() -> [MemberName; COLUMN_COUNT] {
+    let mut names = [MemberName { bytes: [0; NAME_LEN_BYTES_MAX + 4], len_bytes: 0 }; COLUMN_COUNT];
+    let mut idx = 0;
+    while idx < COLUMN_COUNT {
+        let (name, bytes) = (COLUMNS[idx].name.as_bytes(), &mut names[idx].bytes);
+        bytes[0] = if idx == NS { b'{' } else { b',' };
+        bytes[1] = b'"';
+        bytes[name.len() + 2] = b'"';
+        bytes[name.len() + 3] = b':';
+        let mut at_idx = 0;
+        while at_idx < name.len() {
+            bytes[at_idx + 2] = name[at_idx];
+            at_idx += 1;
         }
+        names[idx].len_bytes = name.len() + 4;
+        idx += 1;
     }
-    object.out.raw("}");
+    names
 }
 
-/// An object that is being written, and the member that is next.
-struct Object<'o, O> {
-    out: &'o mut O,
-    name: &'static str,
-    is_empty: bool,
-}
-
-impl<O: Out> Object<'_, O> {
-    fn name(&mut self) {
-        self.out.raw(if self.is_empty { "\"" } else { ",\"" });
-        self.is_empty = false;
-        self.out.raw(self.name);
-        self.out.raw("\":");
-    }
-
-    fn json(&mut self, value: Option<&str>) {
-        if let Some(value) = value {
-            self.name();
-            self.out.raw(value);
-        }
-    }
-
-    fn text(&mut self, value: Option<&str>) {
-        if let Some(value) = value {
-            self.name();
-            self.out.raw("\"");
-            self.out.escaped(value);
-            self.out.raw("\"");
-        }
-    }
-
-    fn number(&mut self, value: impl Display) {
-        self.json(Some(&value.to_string()));
-    }
+fn json_string(text: &str) -> String {
+    let mut json = vec![b'"'];
+    escape::encode(text, &mut json);
+    json.push(b'"');
+    String::from_utf8(json).expect("invariant: escaping a text gives a text")
 }

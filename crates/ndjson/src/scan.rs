@@ -12,10 +12,13 @@ use firn_types::error::LineErrorCode;
 use firn_types::limits::JSON_DEPTH_MAX;
 
 use self::names::Names;
-use crate::escape::{self, EscapeFault, find_special, parse_escape};
+use crate::escape::{self, EscapeFault, parse_escape, simple_escape};
+use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
 
 /// Decimal digits of an integer part that can never overflow: 10^308 - 1 is below `f64::MAX` (1.797… * 10^308).
 const DIGIT_COUNT_SAFE: usize = 308;
+
+const CONTROL_CHARACTER: &str = "a control character in a string must be escaped";
 
 /// What kind of value a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +51,8 @@ pub(crate) struct Token<'a> {
     pub(crate) kind: Kind,
     /// Its text, without whitespace around it.
     pub(crate) text: &'a str,
-    /// Whether it is a string with an escape.
-    pub(crate) has_escape: bool,
+    /// Length of what is stored: of a string's value, otherwise of the text.
+    pub(crate) value_len_bytes: usize,
 }
 
 impl<'a> Token<'a> {
@@ -58,9 +61,14 @@ impl<'a> Token<'a> {
         self.text.get(1..self.text.len().saturating_sub(1)).unwrap_or_default()
     }
 
+    /// Whether a string has an escape; each is longer than what it means.
+    pub(crate) fn has_escape(&self) -> bool {
+        self.value_len_bytes < self.body().len()
+    }
+
     /// The value of a string; borrowed where it has no escape.
     pub(crate) fn decode(&self) -> Cow<'a, str> {
-        if self.has_escape { escape::decode(self.body()) } else { Cow::Borrowed(self.body()) }
+        if self.has_escape() { escape::decode(self.body()) } else { Cow::Borrowed(self.body()) }
     }
 }
 
@@ -128,31 +136,33 @@ impl<'a> Scanner<'a> {
 
     /// Reads a member's name and the colon after it.
     pub(crate) fn name(&mut self) -> Result<Token<'a>, Fault> {
-        if self.peek() != Some(b'"') {
-            return Err(self.fault("expected a name in double quotes"));
-        }
-        let name = self.string()?;
-        if !self.take(b':') {
-            return Err(self.fault("expected ':'"));
-        }
-        Ok(name)
+        self.peek();
+        let start_idx = self.at_idx;
+        let (end_idx, value_len_bytes) = self.name_span()?;
+        let text = self.slice(start_idx, end_idx);
+        Ok(Token { kind: Kind::String, text, value_len_bytes })
     }
 
     /// Reads one value with all that is in it.
     pub(crate) fn value(&mut self) -> Result<Token<'a>, Fault> {
-        let kind = match self.peek() {
-            Some(b'"') => return self.string(),
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            _ => return self.scalar(),
-        };
+        let first = self.peek();
         let start_idx = self.at_idx;
-        self.container()?;
-        Ok(Token { kind, text: self.text_from(start_idx), has_escape: false })
+        let mut value_len_bytes = None;
+        let kind = match first {
+            Some(b'"') => {
+                value_len_bytes = Some(self.string()?);
+                Kind::String
+            }
+            Some(b'{') => self.container(Kind::Object)?,
+            Some(b'[') => self.container(Kind::Array)?,
+            _ => self.scalar(first)?,
+        };
+        let text = self.slice(start_idx, self.at_idx);
+        Ok(Token { kind, text, value_len_bytes: value_len_bytes.unwrap_or(text.len()) })
     }
 
     /// Reads an array or object. A loop with a stack of its own, so that nesting costs no machine stack.
-    fn container(&mut self) -> Result<(), Fault> {
+    fn container(&mut self, kind: Kind) -> Result<Kind, Fault> {
         loop {
             match self.peek() {
                 Some(b'{') => {
@@ -175,12 +185,12 @@ impl<'a> Scanner<'a> {
                 Some(b'"') => {
                     self.string()?;
                 }
-                _ => {
-                    self.scalar()?;
+                first => {
+                    self.scalar(first)?;
                 }
             }
             if self.after_value()? {
-                return Ok(());
+                return Ok(kind);
             }
         }
     }
@@ -235,51 +245,103 @@ impl<'a> Scanner<'a> {
     fn remembered_name(&mut self) -> Result<(), Fault> {
         self.peek();
         let start_idx = self.at_idx + 1;
-        let name = self.name()?;
-        self.names.remember(start_idx, name.body().len(), name.has_escape);
+        let (end_idx, value_len_bytes) = self.name_span()?;
+        self.names.remember(start_idx, end_idx - 1 - start_idx, value_len_bytes);
         Ok(())
     }
 
-    /// Reads a string; the cursor is on its first quote.
-    fn string(&mut self) -> Result<Token<'a>, Fault> {
-        let start_idx = self.at_idx;
-        let mut has_escape = false;
-        self.at_idx += 1;
-        loop {
-            self.at_idx += find_special(self.rest());
-            match self.byte() {
-                Some(b'"') => {
-                    self.at_idx += 1;
-                    return Ok(Token { kind: Kind::String, text: self.text_from(start_idx), has_escape });
+    /// Reads a name at the cursor and the colon after it; gives where its text ends, and its value's length.
+    fn name_span(&mut self) -> Result<(usize, usize), Fault> {
+        if self.byte() != Some(b'"') {
+            return Err(self.fault("expected a name in double quotes"));
+        }
+        let value_len_bytes = self.string()?;
+        let end_idx = self.at_idx;
+        if !self.take(b':') {
+            return Err(self.fault("expected ':'"));
+        }
+        Ok((end_idx, value_len_bytes))
+    }
+
+    /// Reads a string, the cursor on its first quote; gives its value's length.
+    fn string(&mut self) -> Result<usize, Fault> {
+        let bytes = self.text.as_bytes();
+        let start_idx = self.at_idx + 1;
+        self.at_idx = start_idx;
+        // By how much the escapes are longer than what they mean.
+        let mut saved_len_bytes = 0;
+        'blocks: while let Some(block) = block_at(bytes, self.at_idx) {
+            let block_idx = self.at_idx;
+            let mut specials = Specials::of(*block);
+            while let Some(idx) = specials.first_idx() {
+                self.at_idx = block_idx + idx;
+                match block.get(idx) {
+                    Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
+                    Some(b'\\') => saved_len_bytes += self.escape()?,
+                    _ => return Err(self.fault(CONTROL_CHARACTER)),
                 }
-                Some(b'\\') => match parse_escape(self.rest()) {
-                    Ok((_, len_bytes)) => {
-                        has_escape = true;
-                        self.at_idx += len_bytes;
-                    }
-                    Err(EscapeFault::Malformed) => return Err(self.fault("this is no escape of JSON")),
-                    Err(EscapeFault::LoneSurrogate) => {
-                        let what = "this escape is half of a surrogate pair";
-                        return Err(Fault { code: LineErrorCode::LoneSurrogate, ..self.fault(what) });
-                    }
-                },
-                Some(_) => return Err(self.fault("a control character in a string must be escaped")),
+                if self.at_idx >= block_idx + BLOCK_LEN_BYTES {
+                    continue 'blocks;
+                }
+                specials = specials.starting_at(self.at_idx - block_idx);
+            }
+            self.at_idx = block_idx + BLOCK_LEN_BYTES;
+        }
+        loop {
+            match self.byte() {
+                Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
+                Some(b'\\') => saved_len_bytes += self.escape()?,
+                Some(byte) if is_special(byte) => return Err(self.fault(CONTROL_CHARACTER)),
+                Some(_) => self.at_idx += 1,
                 None => return Err(self.fault("the string does not end")),
             }
         }
     }
 
-    /// Reads a number or a literal.
-    fn scalar(&mut self) -> Result<Token<'a>, Fault> {
-        let start_idx = self.at_idx;
-        let kind = match self.byte() {
-            Some(b't') => self.literal("true", Kind::Bool)?,
-            Some(b'f') => self.literal("false", Kind::Bool)?,
-            Some(b'n') => self.literal("null", Kind::Null)?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ => return Err(self.fault("expected a value")),
-        };
-        Ok(Token { kind, text: self.text_from(start_idx), has_escape: false })
+    /// Takes the quote at the cursor; gives the length of the string's value.
+    #[inline]
+    fn end_string(&mut self, start_idx: usize, saved_len_bytes: usize) -> usize {
+        let body_len_bytes = self.at_idx - start_idx;
+        self.at_idx += 1;
+        body_len_bytes - saved_len_bytes
+    }
+
+    /// Reads an escape; gives by how much it is longer than what it means.
+    #[inline]
+    fn escape(&mut self) -> Result<usize, Fault> {
+        if let Some(letter) = self.text.as_bytes().get(self.at_idx + 1)
+            && simple_escape(*letter).is_some()
+        {
+            self.at_idx += 2;
+            return Ok(1);
+        }
+        self.unicode_escape()
+    }
+
+    #[inline(never)]
+    fn unicode_escape(&mut self) -> Result<usize, Fault> {
+        match parse_escape(self.rest()) {
+            Ok((character, len_bytes)) => {
+                self.at_idx += len_bytes;
+                Ok(len_bytes - character.len_utf8())
+            }
+            Err(EscapeFault::Malformed) => Err(self.fault("this is no escape of JSON")),
+            Err(EscapeFault::LoneSurrogate) => {
+                let what = "this escape is half of a surrogate pair";
+                Err(Fault { code: LineErrorCode::LoneSurrogate, ..self.fault(what) })
+            }
+        }
+    }
+
+    /// Reads a number or a literal that begins with `first`.
+    fn scalar(&mut self, first: Option<u8>) -> Result<Kind, Fault> {
+        match first {
+            Some(b't') => self.literal("true", Kind::Bool),
+            Some(b'f') => self.literal("false", Kind::Bool),
+            Some(b'n') => self.literal("null", Kind::Null),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.fault("expected a value")),
+        }
     }
 
     fn literal(&mut self, word: &'static str, kind: Kind) -> Result<Kind, Fault> {
@@ -310,7 +372,7 @@ impl<'a> Scanner<'a> {
             self.digits()?;
         }
         let may_overflow = has_exponent || digit_count > DIGIT_COUNT_SAFE;
-        if may_overflow && !self.text_from(start_idx).parse::<f64>().is_ok_and(f64::is_finite) {
+        if may_overflow && !self.slice(start_idx, self.at_idx).parse::<f64>().is_ok_and(f64::is_finite) {
             let what = "the number overflows a 64-bit float";
             return Err(Fault { code: LineErrorCode::NumberOutOfRange, at_idx: start_idx, what });
         }
@@ -332,11 +394,8 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at_idx..).unwrap_or_default()
     }
 
-    /// The text from `start_idx` to the cursor.
-    fn text_from(&self, start_idx: usize) -> &'a str {
-        self.text
-            .get(start_idx..self.at_idx)
-            .expect("invariant: a token begins and ends at an ASCII character")
+    fn slice(&self, start_idx: usize, end_idx: usize) -> &'a str {
+        self.text.get(start_idx..end_idx).expect("invariant: a token begins and ends at an ASCII character")
     }
 }
 

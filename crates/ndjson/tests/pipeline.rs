@@ -4,7 +4,7 @@ use firn_ndjson::chunk::{Chunk, Chunker};
 use firn_ndjson::digest::{SoftwareSha256, content_digest};
 use firn_ndjson::frame::{Framer, Line};
 use firn_ndjson::record::parse_record;
-use firn_ndjson::row::ServerFields;
+use firn_ndjson::row::{RequestFields, RowFields, RowRenderer};
 use firn_types::mode::Mode;
 use firn_types::time::Micros;
 use firn_types::version::Version;
@@ -12,24 +12,27 @@ use firn_types::visibility::Visibility;
 
 fn chunks_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, len_bytes_max: usize) -> Vec<Chunk> {
     let (mut framer, mut chunker) = (Framer::default(), Chunker::new(len_bytes_max));
+    let renderer = RowRenderer::new(&RequestFields {
+        owner_iss: Some("https://issuer.example"),
+        owner_org: None,
+        owner_sub: Some("alice"),
+        ts: Micros(0),
+        mode: Mode::Build,
+        ingest_id: "i-1",
+    });
     let mut chunks = Vec::new();
     let mut take = |line: Line<'_>| {
         let Line::Whole { number, bytes } = line else { panic!("{line:?}") };
-        let record = parse_record(bytes).unwrap();
+        let record = parse_record(bytes).expect("the line is a record");
         let digest = content_digest(&record, SoftwareSha256::default());
-        let server = ServerFields {
-            version: Version::new(7).unwrap(),
+        let fields = RowFields {
+            version: Version::new(7).expect("7 is a version"),
             visibility: record.visibility.unwrap_or(Visibility::Public),
-            owner_iss: Some("https://issuer.example"),
-            owner_org: None,
-            owner_sub: Some("alice"),
-            ts: Micros(0),
             hash: Some(digest.hash),
             size_bytes: digest.size_bytes,
-            mode: Mode::Build,
-            ingest_id: "i-1",
         };
-        chunks.extend(chunker.push_record(number, &record, &server).unwrap());
+        let row = renderer.plan_row(&record, &fields).expect("the row is small");
+        chunks.extend(chunker.push_row(number, &row));
     };
     for piece in pieces {
         let mut rest = piece;

@@ -18,7 +18,7 @@ struct Name {
 }
 
 impl Name {
-    fn body(self, text: &str) -> &str {
+    fn body(self, text: &[u8]) -> &[u8] {
         let start_idx = self.start_idx as usize;
         text.get(start_idx..start_idx.saturating_add(self.len_bytes as usize)).unwrap_or_default()
     }
@@ -37,8 +37,8 @@ impl Names {
         self.names.len()
     }
 
-    pub(super) fn remember(&mut self, start_idx: usize, len_bytes: usize, has_escape: bool) {
-        self.has_escape |= has_escape;
+    pub(super) fn remember(&mut self, start_idx: usize, len_bytes: usize, value_len_bytes: usize) {
+        self.has_escape |= value_len_bytes < len_bytes;
         let narrow = |value| u32::try_from(value).unwrap_or(u32::MAX);
         self.names.push(Name { start_idx: narrow(start_idx), len_bytes: narrow(len_bytes) });
     }
@@ -46,39 +46,40 @@ impl Names {
     /// Forgets the names of the innermost object, those after the first `names_before`. If one of them repeats an
     /// earlier one: where the first that does so starts.
     pub(super) fn forget_object(&mut self, names_before: usize, text: &str) -> Option<usize> {
-        let order = if self.has_escape { order_decoded } else { order_as_written };
+        let text = text.as_bytes();
         let names = self.names.get_mut(names_before..).unwrap_or_default();
-        let repeated = if names.len() <= PAIRWISE_COUNT_MAX {
-            first_repeated(names, text, order)
+        let repeated = if self.has_escape {
+            first_repeated_sorted(names, |a, b| order_decoded(a.body(text), b.body(text)))
+        } else if names.len() > PAIRWISE_COUNT_MAX {
+            first_repeated_sorted(names, |a, b| a.body(text).cmp(b.body(text)))
         } else {
-            first_repeated_of_many(names, text, order)
+            first_repeated_pairwise(names, text)
         };
         self.names.truncate(names_before);
         repeated.map(|start_idx| start_idx as usize)
     }
 }
 
-/// Order of two names' values.
-type Order = fn(&str, &str) -> Ordering;
-
-fn first_repeated(names: &[Name], text: &str, order: Order) -> Option<u32> {
-    let mut later = names.iter().enumerate();
-    let repeats = |idx: usize, name: &Name| {
-        names.iter().take(idx).any(|earlier| order(earlier.body(text), name.body(text)).is_eq())
-    };
-    later.find(|(idx, name)| repeats(*idx, name)).map(|(_, name)| name.start_idx)
+fn first_repeated_pairwise(names: &[Name], text: &[u8]) -> Option<u32> {
+    let mut earlier: &[Name] = &[];
+    for (idx, name) in names.iter().enumerate() {
+        let body = name.body(text);
+        if earlier.iter().any(|other| other.len_bytes == name.len_bytes && other.body(text) == body) {
+            return Some(name.start_idx);
+        }
+        earlier = names.get(..=idx).unwrap_or_default();
+    }
+    None
 }
 
-fn first_repeated_of_many(names: &mut [Name], text: &str, order: Order) -> Option<u32> {
-    names.sort_unstable_by(|a, b| order(a.body(text), b.body(text)).then(a.start_idx.cmp(&b.start_idx)));
+fn first_repeated_sorted(names: &mut [Name], order: impl Fn(Name, Name) -> Ordering) -> Option<u32> {
+    names.sort_unstable_by(|a, b| order(*a, *b).then(a.start_idx.cmp(&b.start_idx)));
     let neighbours = names.iter().zip(names.iter().skip(1));
-    neighbours.filter(|(a, b)| order(a.body(text), b.body(text)).is_eq()).map(|(_, b)| b.start_idx).min()
+    neighbours.filter(|(a, b)| order(**a, **b).is_eq()).map(|(_, b)| b.start_idx).min()
 }
 
-fn order_as_written(a: &str, b: &str) -> Ordering {
-    a.cmp(b)
-}
-
-fn order_decoded(a: &str, b: &str) -> Ordering {
-    Pieces::new(a).bytes().cmp(Pieces::new(b).bytes())
+/// Order of two names' values. A name is a part of a text, between ASCII quotes, and so UTF-8.
+fn order_decoded(a: &[u8], b: &[u8]) -> Ordering {
+    let value = |name| Pieces::new(std::str::from_utf8(name).unwrap_or_default()).bytes();
+    value(a).cmp(value(b))
 }
