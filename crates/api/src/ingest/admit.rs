@@ -66,7 +66,10 @@ pub fn check_namespace(identity: &Identity, ns: &Namespace) -> Result<(), Proble
     if identity.may_write(ns) {
         return Ok(());
     }
-    Err(Problem::new(ErrorCode::NamespaceForbidden, "the token does not name the namespace of the first record"))
+    Err(Problem::new(
+        ErrorCode::NamespaceForbidden,
+        "the token does not name the namespace of the first record",
+    ))
 }
 
 /// 413 for a body over a limit.
@@ -82,7 +85,8 @@ fn check_media_type(head: &RequestHead) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = format!("send NDJSON as one of {}", MEDIA_TYPES.join(", "));
-    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail).with_header("Accept-Post", MEDIA_TYPES.join(", ")))
+    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail)
+        .with_header("Accept-Post", MEDIA_TYPES.join(", ")))
 }
 
 fn check_encoding(head: &RequestHead) -> Result<(), Problem> {
@@ -95,9 +99,9 @@ fn check_encoding(head: &RequestHead) -> Result<(), Problem> {
 
 fn parse_mode(head: &RequestHead) -> Result<Option<Mode>, Problem> {
     let Some(word) = head.header("x-artifact-mode") else { return Ok(None) };
-    Mode::parse(word).map(Some).ok_or_else(|| {
-        Problem::new(ErrorCode::InvalidMode, "X-Artifact-Mode is one of preview, build, bulk")
-    })
+    Mode::parse(word)
+        .map(Some)
+        .ok_or_else(|| Problem::new(ErrorCode::InvalidMode, "X-Artifact-Mode is one of preview, build, bulk"))
 }
 
 /// RFC 9110 §8.6. The runtime holds the body to it; here it only has to be a number.

@@ -12,7 +12,7 @@ use firn_ndjson::{
     error::LineError,
     frame::{Framer, Line},
     record::{Record, parse_record, too_large},
-    row::ServerFields,
+    row::{RequestFields, RowFields, RowRenderer},
 };
 use firn_types::{
     error::{ErrorCode, LineErrorCode},
@@ -129,6 +129,7 @@ pub async fn publish(
 struct Started {
     ns: Namespace,
     terms: Terms,
+    renderer: RowRenderer,
     chunker: Chunker,
     /// Lines of the records in the chunk that is still open.
     open_lines: Lines,
@@ -167,7 +168,8 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
         let mut len_bytes = 0_u64;
         while self.stopped != Some(Stopped::Reading) {
             let next = body.next().await.map_err(|error| {
-                let detail = "the body ended before it was complete; nothing after the last whole chunk was taken";
+                let detail =
+                    "the body ended before it was complete; nothing after the last whole chunk was taken";
                 Problem::new(ErrorCode::BodyIncomplete, detail).because(error)
             })?;
             let Some(bytes) = next else {
@@ -239,29 +241,24 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
             let detail = "if_version needs an all-or-nothing mode";
             return Ok(Err(LineError::of_field(LineErrorCode::IfVersionInBulk, "if_version", detail)));
         }
-        let visibility = match resolve_visibility(record, started.terms.default_visibility, self.request.identity) {
-            Ok(visibility) => visibility,
-            Err(error) => return Ok(Err(error)),
-        };
+        let visibility =
+            match resolve_visibility(record, started.terms.default_visibility, self.request.identity) {
+                Ok(visibility) => visibility,
+                Err(error) => return Ok(Err(error)),
+            };
         if self.stopped.is_some() {
             self.tally.reject(line, not_sent());
             return Ok(Ok(None));
         }
         let digest = content_digest(record, self.context.sha256());
-        let identity = self.request.identity;
-        let server = ServerFields {
+        let fields = RowFields {
             version: self.context.next_version(),
             visibility,
-            owner_iss: Some(&identity.issuer),
-            owner_org: identity.org.as_deref(),
-            owner_sub: identity.sub.as_deref(),
-            ts: self.request.now,
             hash: Some(digest.hash),
             size_bytes: digest.size_bytes,
-            mode,
-            ingest_id: self.request.ingest_id,
         };
-        Ok(started.chunker.push_record(line, record, &server).map(|closed| {
+        Ok(started.renderer.plan_row(record, &fields).map(|row| {
+            let closed = started.chunker.push_row(line, &row);
             let closed = closed.map(|chunk| (chunk, std::mem::take(&mut started.open_lines)));
             started.open_lines.push(line);
             closed
@@ -276,8 +273,19 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
         let ns = self.request.identity.single_namespace().unwrap_or(ns);
         check_namespace(self.request.identity, ns)?;
         let terms = self.context.terms(ns).await?;
-        let chunker = Chunker::new(terms.destination.mode.chunk_len_bytes_max());
-        self.started = Some(Started { ns: ns.clone(), terms, chunker, open_lines: Lines::default() });
+        let mode = terms.destination.mode;
+        let identity = self.request.identity;
+        let renderer = RowRenderer::new(&RequestFields {
+            owner_iss: Some(&identity.issuer),
+            owner_org: identity.org.as_deref(),
+            owner_sub: identity.sub.as_deref(),
+            ts: self.request.now,
+            mode,
+            ingest_id: self.request.ingest_id,
+        });
+        let chunker = Chunker::new(mode.chunk_len_bytes_max());
+        self.started =
+            Some(Started { ns: ns.clone(), terms, renderer, chunker, open_lines: Lines::default() });
         Ok(())
     }
 
@@ -344,7 +352,11 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
         match sent.result {
             Ok(()) => self.tally.accept(&sent.lines),
             Err(failure) => {
-                self.tally.reject_all(&sent.lines, LineErrorCode::ChunkFailed, "the stream did not take the chunk");
+                self.tally.reject_all(
+                    &sent.lines,
+                    LineErrorCode::ChunkFailed,
+                    "the stream did not take the chunk",
+                );
                 self.sink_failure.get_or_insert(failure);
                 if self.mode() != Some(Mode::Bulk) {
                     self.stop_sending();
@@ -360,9 +372,10 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
     }
 
     async fn finish(mut self, idle: &Destination) -> Result<Answer, Problem> {
-        let last = self.started.as_mut().and_then(|started| {
-            Some((started.chunker.finish()?, std::mem::take(&mut started.open_lines)))
-        });
+        let last = self
+            .started
+            .as_mut()
+            .and_then(|started| Some((started.chunker.finish()?, std::mem::take(&mut started.open_lines))));
         if let Some((chunk, lines)) = last {
             self.send(chunk, lines).await;
         }
