@@ -1,11 +1,12 @@
-//! The writing side of the lake: rows to Parquet, Avro manifests, snapshot commits.
+//! The writing side of the lake, pure: rows to Parquet, Avro manifests, snapshot commits; and how others read the
+//! result, a read-only Iceberg REST catalog over an S3-compatible read path.
+//!
+//! Nothing here does I/O, knows the time or makes an id: a Worker (or a test) stores what is planned here.
 
 pub mod row;
 
 pub mod batch;
-
 pub mod data_file;
-
 pub mod partition;
 
 pub mod avro;
@@ -15,6 +16,10 @@ mod table_schema;
 
 pub mod commit;
 pub mod pointer;
+
+pub mod catalog;
+pub mod s3;
+mod uri;
 
 #[cfg(test)]
 mod tests;
