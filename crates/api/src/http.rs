@@ -67,6 +67,15 @@ impl Response {
         self
     }
 
+    /// Adds a header that has a value.
+    #[must_use]
+    pub fn with_opt(self, name: &'static str, value: Option<String>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
     /// Sets the body.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {

@@ -434,7 +434,10 @@ fn resolve_visibility(
     default: Visibility,
     identity: &Identity,
 ) -> Result<Visibility, LineError> {
-    let default = if record.deleted { Visibility::User } else { default };
+    if record.deleted && record.visibility.is_none() {
+        // Not the caller's word, so a token without `sub` may delete all the same; only an admin then sees the tombstone.
+        return Ok(Visibility::User);
+    }
     let visibility = record.visibility.unwrap_or(default);
     let missing = match visibility {
         Visibility::Org if identity.org.is_none() => "org",

@@ -1,0 +1,209 @@
+//! The row that a lookup found, by the names of its columns.
+
+use std::collections::BTreeMap;
+
+use firn_auth::rights::Owner;
+use firn_iceberg::value::{Literal, Value};
+use firn_types::{
+    key::ArtifactKey,
+    representation::Representation,
+    schema::{COLUMNS, CallerValue, Column, ColumnGroup, ColumnType},
+    time::Micros,
+    visibility::Visibility,
+};
+use serde_json::value::RawValue;
+
+/// Columns that every read needs, whatever is asked for: fetched with the key, never in a wave of their own.
+pub fn rights_columns() -> impl Iterator<Item = &'static str> {
+    let ts = COLUMNS.iter().filter(|c| c.name == "ts");
+    COLUMNS.iter().filter(|c| c.group == ColumnGroup::Rights).chain(ts).map(|c| c.name)
+}
+
+/// Columns that hold a representation.
+pub fn target_columns(representation: Representation) -> Vec<&'static str> {
+    match representation.column() {
+        Some(column) => vec![column],
+        None => artifact_columns().map(|c| c.name).filter(|name| *name != "ts").collect(),
+    }
+}
+
+/// What `.artifact.json` shows besides key, version and rights.
+fn artifact_columns() -> impl Iterator<Item = &'static Column> {
+    COLUMNS.iter().filter(|c| matches!(c.group, ColumnGroup::Small | ColumnGroup::Content))
+}
+
+/// One row of an artifact. A column that the table lacks is null.
+#[derive(Clone, Debug, Default)]
+pub struct ArtifactRow {
+    /// The version; `None` in a row of another engine that gave none. It sorts lowest.
+    pub version: Option<i64>,
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl ArtifactRow {
+    /// A row of these values.
+    pub fn new(version: Option<i64>, values: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Self {
+        let values = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Self { version, values }
+    }
+
+    /// The text in a column.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        match self.values.get(column)?.as_literal()? {
+            Literal::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn instant(&self, column: &str) -> Option<Micros> {
+        match self.values.get(column)?.as_literal()? {
+            Literal::Timestamptz(micros) | Literal::Timestamp(micros) => Some(Micros(*micros)),
+            Literal::TimestamptzNs(nanos) | Literal::TimestampNs(nanos) => Some(Micros(nanos.div_euclid(1_000))),
+            _ => None,
+        }
+    }
+
+    /// Who may read; `None` where it is null or an unknown word.
+    pub fn visibility(&self) -> Option<Visibility> {
+        self.text("visibility").and_then(Visibility::parse)
+    }
+
+    /// Who wrote it.
+    pub fn owner(&self) -> Owner {
+        let text = |column| self.text(column).map(str::to_owned);
+        Owner { iss: text("owner_iss"), org: text("owner_org"), sub: text("owner_sub") }
+    }
+
+    /// Whether it is a tombstone.
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.values.get("deleted").and_then(Value::as_literal), Some(Literal::Boolean(true)))
+    }
+
+    /// When it expires.
+    pub fn expires_at(&self) -> Option<Micros> {
+        self.instant("expires_at")
+    }
+
+    /// When it was written.
+    pub fn written_at(&self) -> Option<Micros> {
+        self.instant("ts")
+    }
+
+    /// The mode that it was written in.
+    pub fn mode(&self) -> Option<&str> {
+        self.text("mode")
+    }
+
+    /// The whole record as JSON, in the order of the table: trees, front matter and metadata as the JSON that they
+    /// are, byte for byte; the version as text; null columns left out.
+    ///
+    /// # Errors
+    /// Names a column whose stored text is not the JSON that it should be.
+    pub fn render_artifact(&self, key: &ArtifactKey) -> Result<String, CorruptColumn> {
+        let mut json = String::from("{");
+        let mut member = |name: &str, value: &str| {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            json.push_str(&quote(name));
+            json.push(':');
+            json.push_str(value);
+        };
+        member("ns", &quote(key.ns.as_str()));
+        member("type", &quote(key.artifact_type.as_str()));
+        member("id", &quote(key.id.as_str()));
+        if let Some(version) = self.version {
+            member("version", &quote(&version.to_string()));
+        }
+        let shown = COLUMNS.iter().filter(|c| c.group == ColumnGroup::Rights).chain(artifact_columns());
+        for column in shown {
+            if let Some(rendered) = self.render_column(column)? {
+                member(column.name, &rendered);
+            }
+        }
+        json.push('}');
+        Ok(json)
+    }
+
+    fn render_column(&self, column: &Column) -> Result<Option<String>, CorruptColumn> {
+        let Some(value) = self.values.get(column.name) else { return Ok(None) };
+        let corrupt = CorruptColumn(column.name);
+        Ok(Some(match (column.column_type, value) {
+            (ColumnType::Timestamp, _) => quote(&self.instant(column.name).ok_or(corrupt)?.to_rfc3339()),
+            (ColumnType::String, Value::Primitive(Literal::String(text))) => match column.caller {
+                CallerValue::Json | CallerValue::Object => {
+                    let raw: &RawValue = serde_json::from_str(text).map_err(|_| corrupt)?;
+                    raw.get().to_owned()
+                }
+                _ => quote(text),
+            },
+            (ColumnType::Int64, Value::Primitive(Literal::Long(number))) => number.to_string(),
+            (ColumnType::Bool, Value::Primitive(Literal::Boolean(flag))) => flag.to_string(),
+            (ColumnType::StringList { .. }, Value::List(items)) => render_list(items).ok_or(corrupt)?,
+            _ => return Err(corrupt),
+        }))
+    }
+}
+
+/// A column whose stored value is not what its type says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value of column {0} is not of the column's type")]
+pub struct CorruptColumn(pub &'static str);
+
+fn render_list(items: &[Option<Value>]) -> Option<String> {
+    let texts: Option<Vec<String>> = items
+        .iter()
+        .map(|item| match item.as_ref()?.as_literal()? {
+            Literal::String(text) => Some(quote(text)),
+            _ => None,
+        })
+        .collect();
+    Some(format!("[{}]", texts?.join(",")))
+}
+
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> Option<Value> {
+        Some(Value::Primitive(Literal::String(value.to_owned())))
+    }
+
+    fn key() -> ArtifactKey {
+        ArtifactKey::parse("a", "b", "c").unwrap()
+    }
+
+    #[test]
+    fn artifact_keeps_the_bytes_of_trees_and_leaves_nulls_out() {
+        let list = vec![text("x"), text("\"")];
+        let row = ArtifactRow::new(
+            Some(7),
+            [
+                ("visibility", text("public")),
+                ("deleted", Some(Value::Primitive(Literal::Boolean(false)))),
+                ("ts", Some(Value::Primitive(Literal::Timestamptz(1_000_000)))),
+                ("markdown", text("# \u{1f600}\n")),
+                ("html", None),
+                ("mdast", text("{ \"a\" : 1.0e2 }")),
+                ("exports", Some(Value::List(list))),
+            ],
+        );
+        assert_eq!(
+            row.render_artifact(&key()).unwrap(),
+            concat!(
+                r#"{"ns":"a","type":"b","id":"c","version":"7","visibility":"public","deleted":false,"#,
+                r##""ts":"1970-01-01T00:00:01.000000Z","markdown":"# 😀\n","mdast":{ "a" : 1.0e2 },"exports":["x","\""]}"##
+            )
+        );
+    }
+
+    #[test]
+    fn stored_text_that_is_no_json_is_reported_not_served() {
+        let row = ArtifactRow::new(None, [("mdast", text("{"))]);
+        assert_eq!(row.render_artifact(&key()), Err(CorruptColumn("mdast")));
+    }
+}
