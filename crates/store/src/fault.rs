@@ -85,9 +85,9 @@ fn truncate(
     if matches!(range, ByteRange::Range(_)) && end > object_len_bytes {
         return Err(StoreError::new(StoreErrorKind::RangeInvalid { object_len_bytes }, key));
     }
-    let kept = end.min(object_len_bytes).saturating_sub(read.offset);
-    // `kept` is at most the length of a slice in memory.
-    Ok(ObjectBytes { bytes: read.bytes.slice(..kept as usize), object_len_bytes, ..read })
+    let lost = usize::try_from(end.saturating_sub(object_len_bytes)).unwrap_or(usize::MAX);
+    let kept = read.bytes.len().saturating_sub(lost);
+    Ok(ObjectBytes { bytes: read.bytes.slice(..kept), object_len_bytes, ..read })
 }
 
 #[cfg(test)]

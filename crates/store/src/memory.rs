@@ -1,6 +1,6 @@
 //! The in-memory twin of a store: the same guarantees, for tests and for lakes that fit in memory.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 use firn_types::object::{ByteRange, ObjectKey};
@@ -43,14 +43,21 @@ impl ObjectRead for MemoryStore {
             ByteRange::Tail { len_bytes } => object_len_bytes.saturating_sub(*len_bytes)..object_len_bytes,
         };
         let asked_for_nothing = matches!(range, ByteRange::Range(range) if range.is_empty());
-        if asked_for_nothing || wanted.end > object_len_bytes {
-            return Err(StoreError::new(StoreErrorKind::RangeInvalid { object_len_bytes }, key));
-        }
-        // Both ends are at most the length of a slice in memory.
-        let slice = bytes.slice(wanted.start as usize..wanted.end as usize);
-        let etag = Some(format!("{generation}"));
-        Ok(ObjectBytes { bytes: slice, offset: wanted.start, object_len_bytes, etag })
+        let slice = slice(&bytes, &wanted).filter(|_| !asked_for_nothing);
+        let invalid = StoreErrorKind::RangeInvalid { object_len_bytes };
+        Ok(ObjectBytes {
+            bytes: slice.ok_or(StoreError::new(invalid, key))?,
+            offset: wanted.start,
+            object_len_bytes,
+            etag: Some(format!("{generation}")),
+        })
     }
+}
+
+/// `None` where `range` does not lie within `bytes`.
+fn slice(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
+    let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+    (start <= end && end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
 #[cfg(test)]

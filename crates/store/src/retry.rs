@@ -32,18 +32,18 @@ pub enum RetryDecision {
 
 /// Decides what to do after `error`.
 ///
-/// `attempt_count` attempts were made, pauses of `paused_ms` lie behind. `jitter` is a random number; it spreads the
+/// `attempt_count` attempts were made, pauses of `waited_ms` lie behind. `jitter` is a random number; it spreads the
 /// pause over the upper half of its interval, so that callers that failed together do not return together.
-pub fn decide(error: &StoreError, attempt_count: u32, paused_ms: u64, jitter: u32) -> RetryDecision {
+pub fn decide(error: &StoreError, attempt_count: u32, waited_ms: u64, jitter: u32) -> RetryDecision {
     if !error.is_retryable() || attempt_count >= ATTEMPTS_MAX {
         return RetryDecision::GiveUp;
     }
     let doublings = attempt_count.saturating_sub(1).min(16);
     let factor = if error.kind == StoreErrorKind::Throttled { THROTTLED_FACTOR } else { 1 };
-    let full_ms = (PAUSE_MS_BASE * factor) << doublings;
-    let half_ms = full_ms / 2;
-    let pause_ms = half_ms + (half_ms * u64::from(jitter)) / u64::from(u32::MAX);
-    if paused_ms.saturating_add(pause_ms) > PAUSE_BUDGET_MS {
+    let half_ms = ((PAUSE_MS_BASE * factor) << doublings) / 2;
+    let spread_ms = half_ms * u64::from(jitter) / u64::from(u32::MAX);
+    let pause_ms = half_ms + spread_ms;
+    if waited_ms.saturating_add(pause_ms) > PAUSE_BUDGET_MS {
         return RetryDecision::GiveUp;
     }
     RetryDecision::After { pause_ms }
@@ -78,7 +78,7 @@ impl<R, P> RetryRead<R, P> {
 
 impl<R: ObjectRead, P: Pause> ObjectRead for RetryRead<R, P> {
     async fn read(&self, key: &ObjectKey, range: &ByteRange) -> Result<ObjectBytes, StoreError> {
-        let mut paused_ms = 0;
+        let mut waited_ms = 0;
         let mut attempt_count = 0;
         loop {
             let error = match self.inner.read(key, range).await {
@@ -86,11 +86,11 @@ impl<R: ObjectRead, P: Pause> ObjectRead for RetryRead<R, P> {
                 Err(error) => error,
             };
             attempt_count += 1;
-            match decide(&error, attempt_count, paused_ms, self.platform.jitter()) {
+            match decide(&error, attempt_count, waited_ms, self.platform.jitter()) {
                 RetryDecision::GiveUp => return Err(error),
                 RetryDecision::After { pause_ms } => {
                     self.platform.pause(pause_ms).await;
-                    paused_ms += pause_ms;
+                    waited_ms += pause_ms;
                 }
             }
         }
@@ -112,10 +112,10 @@ mod tests {
     };
 
     #[track_caller]
-    fn check(kind: StoreErrorKind, attempt_count: u32, paused_ms: u64, jitter: u32, expected: Option<u64>) {
+    fn check(kind: StoreErrorKind, attempt_count: u32, waited_ms: u64, jitter: u32, expected: Option<u64>) {
         let error = StoreError::new(kind, &ObjectKey::new("a"));
         let expected = expected.map_or(RetryDecision::GiveUp, |pause_ms| RetryDecision::After { pause_ms });
-        assert_eq!(decide(&error, attempt_count, paused_ms, jitter), expected);
+        assert_eq!(decide(&error, attempt_count, waited_ms, jitter), expected);
     }
 
     #[test]

@@ -1,0 +1,444 @@
+//! The point lookup in one file.
+
+use std::{ops::Range, sync::Arc};
+
+use firn_iceberg::value::Value;
+use firn_types::object::ByteRange;
+
+use crate::{
+    file::{
+        FileRequest, FoundRow, RowSelection, When,
+        bloom::BloomProbe,
+        error::{Cause, Located, LookupError},
+        fetched::Fetched,
+        footer::{FileFooter, Tail, first_tail_len_bytes},
+        group::{Allowance, Group},
+        index::{Wanted, index_needs, keep_indexes},
+        limits::{BLOOM_PAYS_LEN_BYTES, HELD_LEN_BYTES_MAX, SPECULATIVE_LEN_BYTES_MAX},
+        plan::{Candidate, Plan},
+        prune::prune_pages,
+        rows::RowSet,
+    },
+    need::{Need, Role, Step, Supplied},
+};
+
+/// Finds rows of one file.
+///
+/// Call [`Self::step`] with nothing, perform the needs it returns, step again with what they gave, until it is done.
+/// The rows come in the order of their positions; an empty answer means that no row equals the key.
+#[derive(Debug)]
+pub struct FileLookup {
+    request: FileRequest,
+    footer: Option<FileFooter>,
+    fetched: Fetched,
+    allowance: Allowance,
+    state: State,
+}
+
+/// What is known. Each state holds the proof of what was read before it.
+#[derive(Debug)]
+enum State {
+    /// Nothing, or a part of the footer.
+    Start,
+    /// Which row groups might match.
+    Pruned(Plan, Vec<Candidate>),
+    /// Which pages might match.
+    Narrowed(Plan, Vec<Group>),
+    /// Which blocks of bloom filters to ask.
+    Probing(Plan, Vec<Group>, Vec<(usize, BloomProbe)>),
+    /// Key pages are being read, a batch of row groups at a time.
+    Keys(Plan, KeyWork),
+    /// Rows are known, values of some columns are missing.
+    Targets(Plan, TargetWork),
+    /// Over.
+    Done,
+}
+
+/// Row groups on their way through the key pages.
+#[derive(Debug)]
+struct KeyWork {
+    /// Not begun.
+    waiting: std::vec::IntoIter<Group>,
+    batch: Vec<Group>,
+    /// Columns, by number, that are read in this wave.
+    columns: Vec<usize>,
+    done: Vec<Matched>,
+}
+
+/// Row groups on their way through the pages of the other columns.
+#[derive(Debug)]
+struct TargetWork {
+    groups: Vec<Matched>,
+}
+
+/// The rows of a row group that equal the key, and the columns that were read of them.
+#[derive(Debug)]
+struct Matched {
+    group: Group,
+    values: Vec<Option<Vec<Option<Value>>>>,
+}
+
+/// The outcome of one transition.
+enum Next {
+    Need(State, Vec<Need>),
+    Go(State),
+    Done(Vec<FoundRow>),
+}
+
+impl FileLookup {
+    /// Starts a lookup. `held` is the footer that an earlier lookup of the same object left; objects are immutable.
+    pub fn new(request: FileRequest, held: Option<Arc<FileFooter>>) -> Self {
+        let footer = held.map(|footer| footer.as_ref().clone());
+        Self {
+            request,
+            footer,
+            fetched: Fetched::default(),
+            allowance: Allowance::default(),
+            state: State::Start,
+        }
+    }
+
+    /// The footer, with what was read of the page index so far; for a cache.
+    pub fn footer(&self) -> Option<Arc<FileFooter>> {
+        self.footer.clone().map(Arc::new)
+    }
+
+    /// Goes on with the answers to the needs of the step before, in their order; with none at first.
+    ///
+    /// # Errors
+    /// *Corrupt*, *unsupported* or *limit*; the lookup is then over. So it is after the answer: a further step gives
+    /// no rows.
+    pub fn step(&mut self, supplied: Vec<Supplied>) -> Result<Step<Vec<FoundRow>>, LookupError> {
+        let (mut tail, mut state) = (None, std::mem::replace(&mut self.state, State::Done));
+        for Supplied { bytes, offset, object_len_bytes } in supplied {
+            tail = Some(object_len_bytes);
+            self.fetched.insert(offset, bytes);
+        }
+        loop {
+            let next = self.transition(state, tail).map_err(|error| error.in_object(&self.request.object))?;
+            match next {
+                Next::Go(next) => state = next,
+                Next::Done(rows) => return Ok(Step::Done(rows)),
+                Next::Need(next, needs) => {
+                    self.check_held(&needs).map_err(|cause| LookupError::new(&self.request.object, cause))?;
+                    self.state = next;
+                    return Ok(Step::Need(needs));
+                }
+            }
+        }
+    }
+
+    fn transition(&mut self, state: State, object_len_bytes: Option<u64>) -> Result<Next, Located> {
+        match state {
+            State::Start => self.start(object_len_bytes),
+            State::Pruned(plan, candidates) => self.narrow(plan, candidates),
+            State::Narrowed(plan, groups) => self.probe(plan, groups),
+            State::Probing(plan, groups, probes) => Ok(self.ask(plan, groups, probes)),
+            State::Keys(plan, work) => self.read_keys(plan, work),
+            State::Targets(plan, work) => self.read_targets(plan, work),
+            State::Done => Ok(Next::Done(Vec::new())),
+        }
+    }
+
+    fn need(&self, range: ByteRange, role: Role) -> Need {
+        Need { object: self.request.object.clone(), range, role }
+    }
+
+    fn needs(&self, ranges: impl IntoIterator<Item = Range<u64>>, role: Role) -> Vec<Need> {
+        ranges.into_iter().map(|range| self.need(ByteRange::Range(range), role)).collect()
+    }
+
+    /// What is asked for now and what is held already stay within the limit together.
+    fn check_held(&self, needs: &[Need]) -> Result<(), Cause> {
+        let len_bytes = |need: &Need| match &need.range {
+            ByteRange::Range(range) => range.end.saturating_sub(range.start),
+            ByteRange::Tail { len_bytes } => *len_bytes,
+        };
+        let asked = needs.iter().map(len_bytes).fold(self.fetched.len_bytes(), u64::saturating_add);
+        Cause::check_limit("bytes held of a file", asked, HELD_LEN_BYTES_MAX)
+    }
+
+    fn footer_ref(footer: Option<&FileFooter>) -> Result<&FileFooter, Located> {
+        footer.ok_or_else(|| Cause::Truncated { what: "footer" }.into())
+    }
+
+    /// Reads the footer, finds the columns in it, drops row groups by statistics.
+    fn start(&mut self, object_len_bytes: Option<u64>) -> Result<Next, Located> {
+        if self.footer.is_none() {
+            let Some(len) = object_len_bytes else {
+                let len_bytes = first_tail_len_bytes(self.request.stated_len_bytes);
+                let need = self.need(ByteRange::Tail { len_bytes }, Role::Footer);
+                return Ok(Next::Need(State::Start, vec![need]));
+            };
+            match FileFooter::parse_tail(&self.fetched, len)? {
+                Tail::Need(range) => return Ok(Next::Need(State::Start, self.needs([range], Role::Footer))),
+                Tail::Footer(footer) => self.footer = Some(footer),
+            }
+        }
+        let footer = Self::footer_ref(self.footer.as_ref())?;
+        let plan = Plan::new(&self.request, footer)?;
+        let candidates = plan.candidates(self.request.rows, footer)?;
+        Ok(Next::Go(State::Pruned(plan, candidates)))
+    }
+
+    /// Reads the page index where it pays, drops pages by it.
+    fn narrow(&mut self, plan: Plan, candidates: Vec<Candidate>) -> Result<Next, Located> {
+        let wanted: Vec<Wanted> =
+            candidates.iter().map(|candidate| plan.wanted(candidate, self.request.rows)).collect();
+        let footer = Self::footer_ref(self.footer.as_ref())?;
+        let missing = index_needs(footer, &wanted, &self.fetched)?;
+        if !missing.is_empty() {
+            let needs = self.needs(missing, Role::PageIndex);
+            return Ok(Next::Need(State::Pruned(plan, candidates), needs));
+        }
+        if let Some(footer) = &mut self.footer {
+            keep_indexes(footer, &wanted, &self.fetched)?;
+        }
+        let footer = Self::footer_ref(self.footer.as_ref())?;
+        let mut groups = Vec::new();
+        for candidate in &candidates {
+            let group = narrow_group(&plan, candidate, self.request.rows, footer)?;
+            groups.extend(Some(group).filter(|group| !group.rows.is_empty()));
+        }
+        Ok(Next::Go(State::Narrowed(plan, groups)))
+    }
+
+    /// Plans which bloom filters to ask: those of row groups whose key pages cost more than the asking.
+    fn probe(&mut self, plan: Plan, mut groups: Vec<Group>) -> Result<Next, Located> {
+        let footer = Self::footer_ref(self.footer.as_ref())?;
+        let (mut probes, mut ranges) = (Vec::new(), Vec::new());
+        for (idx, group) in groups.iter_mut().enumerate() {
+            if self.request.rows != RowSelection::AllMatching {
+                break;
+            }
+            if let Some(probe) = probe_of(&plan, group, footer, &self.fetched)? {
+                ranges.extend([probe.header.clone(), probe.block.clone()]);
+                probes.push((idx, probe));
+            }
+        }
+        ranges.retain(|range| self.fetched.get(range).is_none());
+        let next = State::Probing(plan, groups, probes);
+        if ranges.is_empty() {
+            return Ok(Next::Go(next));
+        }
+        Ok(Next::Need(next, self.needs(ranges, Role::PageIndex)))
+    }
+
+    /// Drops row groups by bloom filters, and plans the first wave of pages.
+    fn ask(&mut self, plan: Plan, groups: Vec<Group>, probes: Vec<(usize, BloomProbe)>) -> Next {
+        let excluded: Vec<usize> = probes
+            .into_iter()
+            .filter(|(_, probe)| {
+                let header = self.fetched.get(&probe.header);
+                let block = self.fetched.get(&probe.block);
+                header.zip(block).is_some_and(|(header, block)| !probe.might_match(&header, &block))
+            })
+            .map(|(idx, _)| idx)
+            .collect();
+        let groups: Vec<Group> = groups
+            .into_iter()
+            .enumerate()
+            .filter(|(idx, _)| !excluded.contains(idx))
+            .map(|(_, group)| group)
+            .collect();
+        let work =
+            KeyWork { waiting: groups.into_iter(), batch: Vec::new(), columns: Vec::new(), done: Vec::new() };
+        Next::Go(State::Keys(plan, work))
+    }
+
+    fn read_keys(&mut self, plan: Plan, mut work: KeyWork) -> Result<Next, Located> {
+        let footer = Self::footer_ref(self.footer.as_ref())?;
+        if work.batch.is_empty() {
+            fill_batch(&plan, &mut work, footer)?;
+            if work.batch.is_empty() {
+                return Ok(Next::Go(State::Targets(plan, TargetWork { groups: work.done })));
+            }
+            let is_only = work.waiting.len() == 0 && work.done.is_empty();
+            work.columns = first_columns(&plan, &mut work.batch, is_only, footer)?;
+        }
+        let mut missing = Vec::new();
+        for group in &mut work.batch {
+            let leaves = plan.leaves(&group.open_keys, &work.columns);
+            missing.extend(group.needs(footer, &leaves, &self.fetched, &mut self.allowance)?);
+        }
+        if !missing.is_empty() {
+            let needs = self.needs(missing, Role::KeyPages);
+            return Ok(Next::Need(State::Keys(plan, work), needs));
+        }
+        for mut group in std::mem::take(&mut work.batch) {
+            group.match_keys(footer, &plan.keys, &self.fetched, &mut self.allowance)?;
+            if group.rows.is_empty() {
+                continue;
+            }
+            let mut matched = Matched { group, values: vec![None; plan.columns.len()] };
+            matched.read(&plan, &work.columns, footer, &self.fetched, &mut self.allowance)?;
+            work.done.push(matched);
+        }
+        if work.waiting.len() > 0 {
+            self.fetched.clear();
+        }
+        Ok(Next::Go(State::Keys(plan, work)))
+    }
+
+    fn read_targets(&mut self, plan: Plan, mut work: TargetWork) -> Result<Next, Located> {
+        let footer = Self::footer_ref(self.footer.as_ref())?;
+        let mut missing = Vec::new();
+        for matched in &mut work.groups {
+            let leaves = plan.leaves(&[], &matched.open_columns());
+            missing.extend(matched.group.needs(footer, &leaves, &self.fetched, &mut self.allowance)?);
+        }
+        if !missing.is_empty() {
+            let needs = self.needs(missing, Role::TargetPages);
+            return Ok(Next::Need(State::Targets(plan, work), needs));
+        }
+        let mut rows = Vec::new();
+        for mut matched in work.groups {
+            let open = matched.open_columns();
+            matched.read(&plan, &open, footer, &self.fetched, &mut self.allowance)?;
+            rows.extend(matched.into_rows());
+        }
+        Ok(Next::Done(rows))
+    }
+}
+
+impl Matched {
+    /// Numbers of the columns that were not read yet.
+    fn open_columns(&self) -> Vec<usize> {
+        (0..).zip(&self.values).filter(|(_, values)| values.is_none()).map(|(idx, _)| idx).collect()
+    }
+
+    fn read(
+        &mut self,
+        plan: &Plan,
+        columns: &[usize],
+        footer: &FileFooter,
+        fetched: &Fetched,
+        allowance: &mut Allowance,
+    ) -> Result<(), Located> {
+        for idx in columns {
+            if let (Some(column), Some(values)) = (plan.columns.get(*idx), self.values.get_mut(*idx)) {
+                *values = Some(self.group.read_column(footer, &column.projection, fetched, allowance)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn into_rows(self) -> impl Iterator<Item = FoundRow> {
+        let mut columns: Vec<_> =
+            self.values.into_iter().map(|v| v.unwrap_or_default().into_iter()).collect();
+        let first = self.group.first_position;
+        let rows: Vec<u64> = self.group.rows.rows().collect();
+        rows.into_iter().map(move |row| FoundRow {
+            position: first + row,
+            values: columns.iter_mut().map(|column| column.next().flatten()).collect(),
+        })
+    }
+}
+
+/// The rows of a row group that the page index leaves, and the keys that it leaves open.
+fn narrow_group(
+    plan: &Plan,
+    candidate: &Candidate,
+    selection: RowSelection,
+    footer: &FileFooter,
+) -> Result<Group, Located> {
+    let row_count = candidate.rows.end - candidate.rows.start;
+    let mut rows = match selection {
+        RowSelection::AllMatching => RowSet::one(0..row_count),
+        RowSelection::At(position) => {
+            let row = position.saturating_sub(candidate.rows.start);
+            RowSet::one(row..row + 1)
+        }
+    };
+    let mut open_keys = Vec::new();
+    for key_idx in &candidate.open_keys {
+        let Some(key) = plan.keys.get(*key_idx) else { continue };
+        let chunk = footer.chunk(candidate.group_idx, key.leaf_idx);
+        let chunk = chunk.map_err(|cause| footer.locate(candidate.group_idx, key.leaf_idx, cause))?;
+        let (Some(bounds), Some(pages)) = (&chunk.index.columns, &chunk.index.pages) else {
+            open_keys.push(*key_idx);
+            continue;
+        };
+        let (might_match, all_match) = prune_pages(bounds, pages, &rows, chunk.has_type_order, &key.matcher);
+        rows = rows.intersect(&might_match);
+        if !all_match {
+            open_keys.push(*key_idx);
+        }
+    }
+    let mut group = Group::new(candidate, rows);
+    group.open_keys = open_keys;
+    Ok(group)
+}
+
+/// The filter to ask of a row group: the largest one among its open keys, which belongs to the column with the most
+/// different values.
+fn probe_of(
+    plan: &Plan,
+    group: &mut Group,
+    footer: &FileFooter,
+    fetched: &Fetched,
+) -> Result<Option<BloomProbe>, Located> {
+    let mut probes = Vec::new();
+    let mut len_bytes = 0u64;
+    for key_idx in group.open_keys.clone() {
+        let Some(key) = plan.keys.get(key_idx) else { continue };
+        len_bytes = len_bytes.saturating_add(group.len_bytes_of(footer, key.leaf_idx)?);
+        let chunk = footer.chunk(group.idx, key.leaf_idx);
+        let chunk = chunk.map_err(|cause| footer.locate(group.idx, key.leaf_idx, cause))?;
+        let stored = key.matcher.stored_form(chunk.metadata.column_descr().self_type());
+        let probe =
+            stored.and_then(|stored| BloomProbe::new(chunk.metadata, &stored, footer.object_len_bytes()));
+        probes.extend(probe);
+    }
+    let probe = probes.into_iter().max_by_key(BloomProbe::filter_len);
+    Ok(probe.filter(|probe| len_bytes >= BLOOM_PAYS_LEN_BYTES || fetched.get(&probe.block).is_some()))
+}
+
+/// Takes as many row groups as may be held at once, at least one.
+fn fill_batch(plan: &Plan, work: &mut KeyWork, footer: &FileFooter) -> Result<(), Located> {
+    let mut len_bytes = 0u64;
+    while let Some(next) = work.waiting.as_mut_slice().first_mut() {
+        for leaf_idx in plan.leaves(&next.open_keys, &plan.columns_of(When::WithKey)) {
+            len_bytes = len_bytes.saturating_add(next.len_bytes_of(footer, leaf_idx)?);
+        }
+        if len_bytes > HELD_LEN_BYTES_MAX / 2 && !work.batch.is_empty() {
+            return Ok(());
+        }
+        work.batch.extend(work.waiting.next());
+    }
+    Ok(())
+}
+
+/// Which columns to read in the wave of the key pages.
+///
+/// Those of [`When::Target`] come along where the rows are known already, or only one small range of rows is left.
+/// Otherwise a wave for them follows, and those of [`When::WithKey`] wait for it where they are large too.
+fn first_columns(
+    plan: &Plan,
+    batch: &mut [Group],
+    is_only: bool,
+    footer: &FileFooter,
+) -> Result<Vec<usize>, Located> {
+    let (with_key, targets) = (plan.columns_of(When::WithKey), plan.columns_of(When::Target));
+    let (mut with_key_len, mut target_len) = (0u64, 0u64);
+    for group in batch.iter_mut() {
+        for leaf_idx in plan.leaves(&[], &with_key) {
+            with_key_len = with_key_len.saturating_add(group.len_bytes_of(footer, leaf_idx)?);
+        }
+        for leaf_idx in plan.leaves(&[], &targets) {
+            target_len = target_len.saturating_add(group.len_bytes_of(footer, leaf_idx)?);
+        }
+    }
+    let rows_are_known = batch.iter().all(|group| group.open_keys.is_empty());
+    let is_one_row = batch.iter().map(|group| group.rows.row_count()).sum::<u64>() == 1;
+    let is_one_range = batch.iter().map(|group| group.rows.ranges().len()).sum::<usize>() == 1;
+    let is_cheap = is_one_range && target_len <= SPECULATIVE_LEN_BYTES_MAX;
+    let all = || with_key.iter().chain(&targets).copied().collect();
+    Ok(if is_only && (rows_are_known || is_one_row || is_cheap) {
+        all()
+    } else if with_key_len <= SPECULATIVE_LEN_BYTES_MAX || targets.is_empty() {
+        with_key
+    } else {
+        Vec::new()
+    })
+}

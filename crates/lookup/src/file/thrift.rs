@@ -1,0 +1,293 @@
+//! Reading the Thrift compact protocol, as far as Firn needs it itself: page headers, and a walk over a footer or a
+//! page index before the `parquet` crate parses it.
+//!
+//! Spec: <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>
+//!
+//! The walk exists because the crate allocates what a list's header promises and recurses as deep as a schema goes: a
+//! walked value holds every element that it promises, few enough of them, and is flat enough.
+
+use crate::file::{
+    error::Cause,
+    limits::{LEAF_COLUMNS_MAX, ROW_GROUPS_MAX, SCHEMA_DEPTH_MAX, THRIFT_DEPTH_MAX, THRIFT_STRUCTS_MAX},
+};
+
+/// A position in Thrift bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    what: &'static str,
+}
+
+/// The type of a field or an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A boolean; as a field its type holds its value.
+    Bool(bool),
+    /// One byte.
+    Byte,
+    /// A zigzag number of at most 16, 32 or 64 bits.
+    Int,
+    /// Eight bytes.
+    Double,
+    /// Bytes with their length before them.
+    Binary,
+    /// A list or a set.
+    List,
+    /// A map.
+    Map,
+    /// A structure.
+    Struct,
+    /// Sixteen bytes.
+    Uuid,
+}
+
+impl<'a> Cursor<'a> {
+    /// Starts at the front of `bytes`; `what` names them in errors.
+    pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+        Self { bytes, position: 0, what }
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    fn truncated(&self) -> Cause {
+        Cause::Truncated { what: self.what }
+    }
+
+    fn byte(&mut self) -> Result<u8, Cause> {
+        let byte = self.bytes.get(self.position).copied().ok_or_else(|| self.truncated())?;
+        self.position += 1;
+        Ok(byte)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Cause> {
+        let end = self.position.checked_add(len).ok_or_else(|| self.truncated())?;
+        let taken = self.bytes.get(self.position..end).ok_or_else(|| self.truncated())?;
+        self.position = end;
+        Ok(taken)
+    }
+
+    fn varint(&mut self) -> Result<u64, Cause> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Cause::invalid(self.what, value))
+    }
+
+    /// Reads a zigzag number.
+    pub(crate) fn int(&mut self) -> Result<i64, Cause> {
+        let raw = self.varint()?;
+        Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
+    }
+
+    /// Reads a zigzag number of 32 bits.
+    pub(crate) fn int32(&mut self) -> Result<i32, Cause> {
+        let value = self.int()?;
+        i32::try_from(value).map_err(|_| Cause::invalid(self.what, value))
+    }
+
+    fn len(&mut self) -> Result<usize, Cause> {
+        let len = self.varint()?;
+        usize::try_from(len).map_err(|_| self.truncated())
+    }
+
+    fn kind(&self, nibble: u8) -> Result<Kind, Cause> {
+        Ok(match nibble {
+            1 => Kind::Bool(true),
+            2 => Kind::Bool(false),
+            3 => Kind::Byte,
+            4..=6 => Kind::Int,
+            7 => Kind::Double,
+            8 => Kind::Binary,
+            9 | 10 => Kind::List,
+            11 => Kind::Map,
+            12 => Kind::Struct,
+            13 => Kind::Uuid,
+            other => return Err(Cause::invalid(self.what, other)),
+        })
+    }
+
+    /// Reads the header of the next field of a structure; `None` at its end. `last_id` is the field before it.
+    pub(crate) fn field(&mut self, last_id: &mut i16) -> Result<Option<Kind>, Cause> {
+        let header = self.byte()?;
+        if header == 0 {
+            return Ok(None);
+        }
+        let delta = i16::from(header >> 4);
+        *last_id = if delta == 0 {
+            let id = self.int()?;
+            i16::try_from(id).map_err(|_| Cause::invalid(self.what, id))?
+        } else {
+            last_id.checked_add(delta).ok_or_else(|| Cause::invalid(self.what, delta))?
+        };
+        self.kind(header & 0x0f).map(Some)
+    }
+
+    /// Reads the header of a list. It never promises more elements than bytes are left.
+    pub(crate) fn list(&mut self) -> Result<(Kind, usize), Cause> {
+        let header = self.byte()?;
+        let len = match header >> 4 {
+            15 => self.len()?,
+            short => usize::from(short),
+        };
+        if len > self.bytes.len().saturating_sub(self.position) {
+            return Err(self.truncated());
+        }
+        // An empty list may leave its type open.
+        let nibble = header & 0x0f;
+        let kind = if len == 0 && nibble == 0 { Kind::Byte } else { self.kind(nibble)? };
+        Ok((kind, len))
+    }
+
+    /// Passes over a value of `kind` that is a field.
+    pub(crate) fn skip(&mut self, kind: Kind, walk: &mut Walk) -> Result<(), Cause> {
+        match kind {
+            Kind::Bool(_) => Ok(()),
+            other => self.skip_element(other, walk, 0),
+        }
+    }
+
+    fn skip_element(&mut self, kind: Kind, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
+        Cause::check_limit("thrift nesting", depth as u64, THRIFT_DEPTH_MAX as u64)?;
+        match kind {
+            Kind::Bool(_) | Kind::Byte => self.byte().map(drop),
+            Kind::Int => self.varint().map(drop),
+            Kind::Double => self.take(8).map(drop),
+            Kind::Uuid => self.take(16).map(drop),
+            Kind::Binary => {
+                let len = self.len()?;
+                self.take(len).map(drop)
+            }
+            Kind::List => {
+                let (kind, len) = self.list()?;
+                walk.count(kind, len)?;
+                (0..len).try_for_each(|_| self.skip_element(kind, walk, depth + 1))
+            }
+            Kind::Map => self.skip_map(walk, depth),
+            Kind::Struct => self.skip_struct(walk, depth),
+        }
+    }
+
+    fn skip_map(&mut self, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
+        let len = self.len()?;
+        if len == 0 {
+            return Ok(());
+        }
+        if len > self.bytes.len().saturating_sub(self.position) {
+            return Err(self.truncated());
+        }
+        let kinds = self.byte()?;
+        let (key, value) = (self.kind(kinds >> 4)?, self.kind(kinds & 0x0f)?);
+        walk.count(Kind::Struct, len)?;
+        for _ in 0..len {
+            self.skip_element(key, walk, depth + 1)?;
+            self.skip_element(value, walk, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn skip_struct(&mut self, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
+        let mut id = 0;
+        while let Some(kind) = self.field(&mut id)? {
+            if !matches!(kind, Kind::Bool(_)) {
+                self.skip_element(kind, walk, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a walk has counted.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    structs: usize,
+}
+
+impl Walk {
+    fn count(&mut self, kind: Kind, len: usize) -> Result<(), Cause> {
+        if kind == Kind::Struct {
+            self.structs = self.structs.saturating_add(len);
+        }
+        Cause::check_limit("thrift structures", self.structs as u64, THRIFT_STRUCTS_MAX as u64)
+    }
+}
+
+/// Walks one structure that must fill `bytes` from the front, and changes nothing.
+pub(crate) fn check_struct(bytes: &[u8], what: &'static str) -> Result<(), Cause> {
+    Cursor::new(bytes, what).skip_element(Kind::Struct, &mut Walk::default(), 0)
+}
+
+/// Walks a footer (`FileMetaData`): like [`check_struct`], and its schema is a tree that is shallow and complete, its
+/// row groups are few.
+pub(crate) fn check_footer(bytes: &[u8]) -> Result<(), Cause> {
+    let (mut cursor, mut walk, mut id) = (Cursor::new(bytes, "footer"), Walk::default(), 0);
+    while let Some(kind) = cursor.field(&mut id)? {
+        match (id, kind) {
+            (2, Kind::List) => check_schema(&mut cursor, &mut walk)?,
+            (4, Kind::List) => {
+                let (_, len) = cursor.clone().list()?;
+                Cause::check_limit("row groups", len as u64, ROW_GROUPS_MAX as u64)?;
+                cursor.skip(kind, &mut walk)?;
+            }
+            _ => cursor.skip(kind, &mut walk)?,
+        }
+    }
+    Ok(())
+}
+
+/// Walks the flattened tree of schema elements. Spec: `SchemaElement.num_children`, a depth-first traversal.
+fn check_schema(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
+    let (kind, len) = cursor.list()?;
+    if kind != Kind::Struct || len == 0 {
+        return Err(Cause::invalid("schema length", len as u64));
+    }
+    walk.count(kind, len)?;
+    // How many children each open group still lacks; one root stands for itself.
+    let mut open = vec![1usize];
+    let mut leaf_count = 0u64;
+    for _ in 0..len {
+        let children = schema_children(cursor, walk)?;
+        while open.last() == Some(&0) {
+            open.pop();
+        }
+        let Some(lacking) = open.last_mut() else {
+            return Err(Cause::invalid("schema length", len as u64));
+        };
+        *lacking -= 1;
+        if children == 0 {
+            leaf_count += 1;
+        } else if children > len {
+            return Err(Cause::invalid("schema children", children as u64));
+        } else {
+            open.push(children);
+        }
+        Cause::check_limit("schema depth", open.len() as u64, SCHEMA_DEPTH_MAX as u64)?;
+        Cause::check_limit("leaf columns", leaf_count, LEAF_COLUMNS_MAX as u64)?;
+    }
+    if open.iter().all(|lacking| *lacking == 0) {
+        Ok(())
+    } else {
+        Err(Cause::invalid("schema length", len as u64))
+    }
+}
+
+fn schema_children(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<usize, Cause> {
+    let (mut id, mut children) = (0, 0);
+    while let Some(kind) = cursor.field(&mut id)? {
+        if (id, kind) == (5, Kind::Int) {
+            let found = cursor.int()?;
+            children = usize::try_from(found).map_err(|_| Cause::invalid("schema children", found))?;
+        } else {
+            cursor.skip(kind, walk)?;
+        }
+    }
+    Ok(children)
+}
