@@ -2,4 +2,7 @@
 //!
 //! The driver in `api` calls `step`, performs the needs it returns, supplies the bytes and steps again.
 
+pub mod file;
+pub mod held;
 pub mod need;
+pub mod table;
