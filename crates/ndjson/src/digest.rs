@@ -16,7 +16,7 @@ use std::fmt;
 use firn_types::schema::{COLUMNS, CallerValue, ColumnGroup};
 use sha2::Digest as _;
 
-use crate::escape::{Piece, Pieces, hex};
+use crate::escape::{DECODE_LEN_BYTES_MIN, decode_into, hex};
 use crate::record::Record;
 use crate::scan::{Token, elements};
 
@@ -79,12 +79,17 @@ pub struct ContentDigest {
 }
 
 /// Hashes a record's content with a fresh `sha256`.
-pub fn content_digest(record: &Record<'_>, sha256: impl Sha256) -> ContentDigest {
-    let mut preimage = Preimage { sha256, block: [0; BLOCK_LEN_BYTES], len_bytes: 0 };
+pub fn content_digest(record: &Record<'_>, mut sha256: impl Sha256) -> ContentDigest {
+    let size_bytes = write_preimage(record, &mut |bytes| sha256.update(bytes));
+    ContentDigest { hash: ContentHash(sha256.finish()), size_bytes }
+}
+
+/// Feeds the preimage; gives the content's size. Not generic, so that it is compiled once and in this crate.
+fn write_preimage(record: &Record<'_>, feed: &mut dyn FnMut(&[u8])) -> u64 {
+    let mut preimage = Preimage { feed, block: [0; BLOCK_LEN_BYTES], len_bytes: 0 };
     let mut size_bytes = 0;
     for (name, content) in contents(record) {
-        preimage.add_len(name.len());
-        preimage.add(name.as_bytes());
+        preimage.add_sized(name.as_bytes());
         match content {
             Content::Text(text) => size_bytes += preimage.add_sized(text.as_bytes()),
             Content::String(token) => size_bytes += preimage.add_string(token),
@@ -94,7 +99,8 @@ pub fn content_digest(record: &Record<'_>, sha256: impl Sha256) -> ContentDigest
             }
         }
     }
-    ContentDigest { hash: ContentHash(preimage.finish()), size_bytes }
+    preimage.flush();
+    size_bytes
 }
 
 /// Bytes of a record's content as stored: strings decoded, trees and front matter as written, the elements of lists;
@@ -137,26 +143,23 @@ fn contents<'r, 'a>(
 }
 
 /// Gathers small pieces into blocks for the hash.
-struct Preimage<H> {
-    sha256: H,
+struct Preimage<'f> {
+    feed: &'f mut dyn FnMut(&[u8]),
     block: [u8; BLOCK_LEN_BYTES],
     len_bytes: usize,
 }
 
-impl<H: Sha256> Preimage<H> {
+impl Preimage<'_> {
     fn add(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.block.get_mut(self.len_bytes..self.len_bytes.saturating_add(bytes.len())) {
-            room.copy_from_slice(bytes);
-            self.len_bytes += bytes.len();
-            return;
+        if self.room().len() < bytes.len() {
+            self.flush();
         }
-        self.flush();
-        match self.block.get_mut(..bytes.len()) {
+        match self.room().get_mut(..bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(bytes);
-                self.len_bytes = bytes.len();
+                self.len_bytes += bytes.len();
             }
-            None => self.sha256.update(bytes),
+            None => (self.feed)(bytes),
         }
     }
 
@@ -173,28 +176,30 @@ impl<H: Sha256> Preimage<H> {
 
     /// Adds a string's value after its length; gives the length.
     fn add_string(&mut self, token: Token<'_>) -> u64 {
+        let mut rest = token.body().as_bytes();
         if !token.has_escape() {
-            return self.add_sized(token.body().as_bytes());
+            return self.add_sized(rest);
         }
         self.add_len(token.value_len_bytes);
-        for piece in Pieces::new(token.body()) {
-            match piece {
-                Piece::Run(run) => self.add(run.as_bytes()),
-                Piece::Char(character) => self.add(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        while !rest.is_empty() {
+            if self.room().len() < DECODE_LEN_BYTES_MIN {
+                self.flush();
             }
+            let (read_len_bytes, written_len_bytes) = decode_into(rest, self.room());
+            self.len_bytes += written_len_bytes;
+            rest = rest.get(read_len_bytes..).unwrap_or_default();
         }
         token.value_len_bytes as u64
     }
 
-    fn flush(&mut self) {
-        if self.len_bytes > 0 {
-            self.sha256.update(self.block.get(..self.len_bytes).unwrap_or_default());
-            self.len_bytes = 0;
-        }
+    fn room(&mut self) -> &mut [u8] {
+        self.block.get_mut(self.len_bytes..).unwrap_or_default()
     }
 
-    fn finish(mut self) -> [u8; 32] {
-        self.flush();
-        self.sha256.finish()
+    fn flush(&mut self) {
+        if self.len_bytes > 0 {
+            (self.feed)(self.block.get(..self.len_bytes).unwrap_or_default());
+            self.len_bytes = 0;
+        }
     }
 }

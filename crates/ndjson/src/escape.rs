@@ -15,18 +15,16 @@ pub(crate) enum EscapeFault {
     LoneSurrogate,
 }
 
-/// What `\` and this letter mean together.
+/// What `\` and this letter mean together: one ASCII character.
 #[inline]
-pub(crate) const fn simple_escape(letter: u8) -> Option<char> {
+pub(crate) const fn simple_escape(letter: u8) -> Option<u8> {
     Some(match letter {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
+        b'"' | b'\\' | b'/' => letter,
+        b'b' => 0x08,
+        b'f' => 0x0C,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
         _ => return None,
     })
 }
@@ -35,7 +33,7 @@ pub(crate) const fn simple_escape(letter: u8) -> Option<char> {
 pub(crate) fn parse_escape(bytes: &[u8]) -> Result<(char, usize), EscapeFault> {
     match bytes.get(1) {
         Some(b'u') => parse_unicode_escape(bytes),
-        Some(letter) => simple_escape(*letter).map(|meant| (meant, 2)).ok_or(EscapeFault::Malformed),
+        Some(letter) => simple_escape(*letter).map(|meant| (meant.into(), 2)).ok_or(EscapeFault::Malformed),
         None => Err(EscapeFault::Malformed),
     }
 }
@@ -126,6 +124,35 @@ pub(crate) fn decode(body: &str) -> Cow<'_, str> {
     Cow::Owned(value)
 }
 
+/// Room in which [`decode_into`] always gets on: a block, and the four bytes of a character after it.
+pub(crate) const DECODE_LEN_BYTES_MIN: usize = BLOCK_LEN_BYTES + 4;
+
+/// Writes the value of a valid JSON string, from the bytes between its quotes, until these end or fewer than
+/// [`DECODE_LEN_BYTES_MIN`] are free. Gives how many bytes were read and written.
+pub(crate) fn decode_into(body: &[u8], out: &mut [u8]) -> (usize, usize) {
+    let mut writer = Writer { out, len_bytes: 0 };
+    let mut at_idx = 0;
+    while at_idx < body.len() && writer.free_len_bytes() >= DECODE_LEN_BYTES_MIN {
+        // In the body of a valid string nothing is special but a backslash.
+        let (run_len_bytes, has_escape) = if let Some(block) = block_at(body, at_idx) {
+            // The whole block is copied, also what follows an escape: that is written again.
+            writer.put_ahead(block);
+            let escape_idx = Specials::of(*block).first_idx();
+            (escape_idx.unwrap_or(BLOCK_LEN_BYTES), escape_idx.is_some())
+        } else {
+            let byte = body.get(at_idx).copied().unwrap_or_default();
+            writer.put_ahead(&[byte]);
+            (usize::from(!is_special(byte)), is_special(byte))
+        };
+        writer.len_bytes += run_len_bytes;
+        at_idx += run_len_bytes;
+        if has_escape {
+            at_idx += writer.put_meaning(body.get(at_idx..).unwrap_or_default());
+        }
+    }
+    (at_idx, writer.len_bytes)
+}
+
 /// Appends `text` as the body of a JSON string, quotes not included; the inverse of [`decode`].
 pub(crate) fn encode(text: &str, out: &mut Vec<u8>) {
     let start_idx = out.len();
@@ -185,6 +212,26 @@ impl Writer<'_> {
         if self.put_ahead(bytes) {
             self.len_bytes += N;
         }
+    }
+
+    /// Writes what the escape at the start of `bytes` means; gives the escape's length.
+    #[inline]
+    fn put_meaning(&mut self, bytes: &[u8]) -> usize {
+        if let Some(meant) = bytes.get(1).and_then(|letter| simple_escape(*letter)) {
+            self.put(&[meant]);
+            return 2;
+        }
+        // A valid string has no escape without a meaning; to get on is all that matters there.
+        let (character, len_bytes) = parse_escape(bytes).unwrap_or((char::REPLACEMENT_CHARACTER, 1));
+        let mut meant = [0; 4];
+        let meant_len_bytes = character.encode_utf8(&mut meant).len();
+        self.put_ahead(&meant);
+        self.len_bytes += meant_len_bytes;
+        len_bytes
+    }
+
+    fn free_len_bytes(&self) -> usize {
+        self.out.len().saturating_sub(self.len_bytes)
     }
 
     #[inline]
