@@ -96,7 +96,9 @@ impl Server {
     }
 
     fn answer(&self, request: &Request) -> Answer {
-        let Some(path) = request.path.strip_prefix(&self.mount) else {
+        // Clients encode a dollar sign or leave it as it is.
+        let path = request.path.replacen("/%24", "/$", 1);
+        let Some(path) = path.strip_prefix(&self.mount) else {
             return Answer { status: 404, headers: Vec::new(), body: Vec::new() };
         };
         if let Some(path) = path.strip_prefix("/s3") {

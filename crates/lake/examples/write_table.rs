@@ -4,7 +4,7 @@
 //! ```text
 //! write_table FOLDER TABLE [--commits N] [--root URL] [--ingest-ts RFC3339] [--step-seconds N]
 //! ```
-//! The folder is the bucket: object keys are paths in it. Rows are dealt out to the commits in order; each commit's
+//! The folder is the bucket: object keys are paths in it. Without rows the table is made empty. Rows are dealt out to the commits in order; each commit's
 //! `__ingest_ts` is a step after that of the one before. Prints the metadata's location. A row that violates the
 //! schema is dropped and reported, as a stream would. Ids are counted, so that a run can be repeated exactly.
 
@@ -18,7 +18,8 @@ use std::{
 
 use firn_lake::{
     commit::{
-        Append, CommitIds, CurrentTable, StoredDataFile, StreamRange, TableConfig, plan_commit, plan_merge,
+        Append, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig, plan_commit,
+        plan_create, plan_merge,
     },
     data_file::DataFileWriter,
     metadata::{committed_sequence, current_manifest_list},
@@ -27,6 +28,8 @@ use firn_lake::{
 };
 use firn_types::{object::ObjectKey, time::Micros};
 use uuid::Uuid;
+
+const TABLE_UUID: Uuid = Uuid::from_u128(u128::MAX);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -43,6 +46,11 @@ fn main() -> Outcome<()> {
     let mut text = Vec::new();
     std::io::stdin().read_to_end(&mut text)?;
     let rows = parse_rows(&text);
+    if rows.is_empty() {
+        let ids = CommitIds { commit: Uuid::from_u128(0), table: TABLE_UUID, snapshot_id: 1 };
+        let plan = plan_create(&options.table, &ids, options.ingest_ts)?;
+        println!("{}", store(&options.folder, plan)?);
+    }
     let per_commit = rows.len().div_ceil(options.commit_count).max(1);
     for (commit_idx, chunk) in rows.chunks(per_commit).enumerate() {
         let steps = i64::try_from(commit_idx)?;
@@ -66,7 +74,7 @@ fn parse_options(mut args: impl Iterator<Item = String>) -> Outcome<Options> {
         namespace: "firn".to_owned(),
         name,
     };
-    let ingest_ts = Micros::parse_rfc3339("2026-11-20T23:59:58.123456Z").unwrap_or_default();
+    let ingest_ts = Micros::parse_rfc3339("2026-01-31T23:59:58.123456Z").unwrap_or_default();
     let mut options = Options { folder, table, commit_count: 1, ingest_ts, step: Micros(1_000_000) };
     while let Some(flag) = args.next() {
         let value = args.next().ok_or(usage)?;
@@ -116,11 +124,8 @@ fn commit(options: &Options, rows: &[Row], now: Micros) -> Outcome<String> {
         last: committed + u64::try_from(rows.len())?,
     };
     let n = u128::from(range.first);
-    let ids = CommitIds {
-        commit: Uuid::from_u128(n),
-        table: Uuid::from_u128(u128::MAX),
-        snapshot_id: i64::try_from(range.first)?,
-    };
+    let ids =
+        CommitIds { commit: Uuid::from_u128(n), table: TABLE_UUID, snapshot_id: i64::try_from(range.first)? };
     let mut writer = DataFileWriter::new(now)?;
     for row in rows {
         writer.push(row)?;
@@ -138,6 +143,10 @@ fn commit(options: &Options, rows: &[Row], now: Micros) -> Outcome<String> {
             manifests: &manifests,
         });
     let plan = plan_commit(table, current.as_ref(), &append, &ids, now)?;
+    store(folder, plan)
+}
+
+fn store(folder: &Path, plan: CommitPlan) -> Outcome<String> {
     for (key, bytes) in plan.objects.iter().chain([&plan.pointer]) {
         write(folder, key, bytes)?;
     }
