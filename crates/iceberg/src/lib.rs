@@ -10,6 +10,7 @@ pub mod value;
 
 pub mod name_mapping;
 pub mod partition;
+pub mod pointer;
 pub mod transform;
 
 pub mod metadata;

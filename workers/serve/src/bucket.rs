@@ -1,0 +1,64 @@
+//! The lake's bucket, read in ranges.
+
+use bytes::Bytes;
+use firn_store::read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind};
+use firn_types::object::{ByteRange, ObjectKey};
+use worker::{Bucket, Env, Error, Range, Result};
+
+/// R2 through its binding.
+pub(crate) struct R2Read(Bucket);
+
+impl R2Read {
+    pub(crate) fn open(env: &Env) -> Result<Self> {
+        env.bucket("LAKE_BUCKET").map(Self)
+    }
+}
+
+impl ObjectRead for R2Read {
+    async fn read(&self, key: &ObjectKey, range: &ByteRange) -> core::result::Result<ObjectBytes, StoreError> {
+        let wanted = match range {
+            ByteRange::Range(range) => {
+                Range::OffsetWithLength { offset: range.start, length: range.end.saturating_sub(range.start) }
+            }
+            ByteRange::Tail { len_bytes } => Range::Suffix { suffix: *len_bytes },
+        };
+        let object = self.0.get(key.as_str()).range(wanted).execute().await.map_err(|error| failed(key, error))?;
+        let object = object.ok_or_else(|| StoreError::new(StoreErrorKind::NotFound, key))?;
+        let object_len_bytes = object.size();
+        let etag = Some(object.etag());
+        let Some(body) = object.body() else {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, key));
+        };
+        let bytes = Bytes::from(body.bytes().await.map_err(|error| failed(key, error))?);
+        let found_len_bytes = bytes.len() as u64;
+        let (offset, asked_len_bytes) = match range {
+            ByteRange::Range(range) => (range.start, range.end.saturating_sub(range.start)),
+            ByteRange::Tail { len_bytes } => {
+                let asked = (*len_bytes).min(object_len_bytes);
+                (object_len_bytes.saturating_sub(found_len_bytes), asked)
+            }
+        };
+        if found_len_bytes != asked_len_bytes {
+            let kind = if offset.saturating_add(asked_len_bytes) > object_len_bytes {
+                StoreErrorKind::RangeInvalid { object_len_bytes }
+            } else {
+                StoreErrorKind::ShortRead { asked_len_bytes, found_len_bytes }
+            };
+            return Err(StoreError::new(kind, key));
+        }
+        Ok(ObjectBytes { bytes, offset, object_len_bytes, etag })
+    }
+}
+
+/// R2 has no error types; its messages end in a code (<https://developers.cloudflare.com/r2/api/error-codes/>).
+fn failed(key: &ObjectKey, error: Error) -> StoreError {
+    let message = error.to_string();
+    let kind = if message.contains("(10039)") {
+        StoreErrorKind::RangeInvalid { object_len_bytes: 0 }
+    } else if message.contains("(10058)") {
+        StoreErrorKind::Throttled
+    } else {
+        StoreErrorKind::Unavailable
+    };
+    StoreError { kind, key: key.clone(), source: Some(message.into()) }
+}
