@@ -67,3 +67,22 @@ wasm_env() {
   [ -f "$CACHE/wasm.env" ] || die "run scripts/setup first"
   cat "$CACHE/wasm.env"
 }
+
+# python_env: prints the Python that has PyIceberg and DuckDB; made on first use, keyed by the requirements.
+python_env() {
+  local requirements=$ROOT/tests/interop/requirements.txt dir
+  have python3 "to read the tables with PyIceberg and DuckDB"
+  dir=$CACHE/venv-$(digest "$requirements" <(python3 -V))
+  if [ ! -f "$dir/.complete" ]; then
+    rm -rf "$dir"
+    step "PyIceberg and DuckDB from PyPI, 150 MB (usually 30 s)" make_venv "$dir" "$requirements"
+    touch "$dir/.complete"
+  fi
+  echo "$dir/bin/python"
+}
+
+# Debian's python3 has neither ensurepip nor pip until their packages are installed; pip's own wheel serves as well.
+make_venv() {
+  python3 -m venv "$1" || { python3 -m venv --without-pip "$1" && python3 -m pip --python "$1/bin/python" install pip; }
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
+}
