@@ -14,11 +14,11 @@ use crate::read::{ObjectBytes, StoreError, StoreErrorKind};
 /// Two ranges of one object become one read where at most this many bytes lie between them: bytes that nobody asked
 /// for, against one request saved.
 ///
-/// On workerd a request costs about 0.33 ms of CPU and its bytes about 14 µs a KiB (3 KiB: 0.33 ms, 8 KiB: 0.40 ms),
-/// so that a request is worth some 24 KiB of CPU; in waiting time, at 30 ms a request and six at a time, it is worth
-/// more. But what is read is also held: the wasted bytes count against a lookup's budget of 25 KB. A third of the
-/// break-even keeps a lookup with two gaps inside it.
-pub const GAP_LEN_BYTES_MAX: u64 = 8 * 1024;
+/// On workerd a whole object of 3 KiB costs 0.33 ms of CPU and a range of 8 KiB 0.40 ms (measured): 14 µs a KiB, and
+/// 0.29 ms a request, so that a request is worth 20 KiB. In waiting time it is worth more, above all where a seventh
+/// read would wait for one of six connections. But what is read is also held, and counts against a lookup's budget of
+/// bytes: four fifths of the break-even.
+pub const GAP_LEN_BYTES_MAX: u64 = 16 * 1024;
 
 /// Which reads answer the ranges asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,10 +6,8 @@
 /// a cold read by position stays within 25 KB.
 pub const TAIL_LEN_BYTES: u64 = 16 * 1024;
 
-/// A file of at most this length is read whole instead: one request more would cost more than the 8 KiB that a tail
-/// would save ([`firn_store`'s gap][gap] is that break-even).
-///
-/// [gap]: https://docs.rs/firn-store
+/// A file of at most this length is read whole instead: the 8 KiB more cost less than half a request (14 µs a KiB,
+/// 0.29 ms a request), and everything else is then at hand.
 pub const WHOLE_FILE_LEN_BYTES_MAX: u64 = TAIL_LEN_BYTES + 8 * 1024;
 
 /// Longest footer. 16 MiB hold 100,000 column chunks of 160 bytes; parsed they are some four times as large.
