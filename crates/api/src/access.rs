@@ -31,13 +31,13 @@ pub async fn identify(
     now: Micros,
 ) -> Result<Option<Identity>, Problem> {
     let Some(authorization) = head.header("authorization") else { return Ok(None) };
-    let token = bearer_token(authorization).map_err(|error| unauthorized("invalid_token").because(error))?;
+    let token = bearer_token(authorization).map_err(|error| unauthorized("invalid_token").because(&error))?;
     match authenticate(check, &rules.keys, &rules.policy, token, now.0 / 1_000_000).await {
         Ok(identity) => Ok(Some(identity)),
         Err(AuthError::Crypto(error)) => {
-            Err(Problem::new(ErrorCode::Internal, "the token could not be checked").because(error))
+            Err(Problem::new(ErrorCode::Internal, "the token could not be checked").because(&error))
         }
-        Err(error) => Err(unauthorized("invalid_token").because(error)),
+        Err(error) => Err(unauthorized("invalid_token").because(&error)),
     }
 }
 

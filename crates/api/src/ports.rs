@@ -1,7 +1,5 @@
 //! What the drivers need of the platform. No trait asks for `Send`: a Worker has one thread.
 
-use std::fmt;
-
 use bytes::Bytes;
 use firn_ndjson::chunk::Chunk;
 use firn_types::{mode::Mode, time::Micros};
@@ -30,21 +28,14 @@ pub trait Body {
 }
 
 /// Why a chunk was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SinkError {
     /// The stream refused it, and would again.
+    #[error("the stream refused a chunk: {0}")]
     Refused(String),
     /// The stream could not be reached or had no room; later it may.
+    #[error("the stream is not available: {0}")]
     Unavailable(String),
-}
-
-impl fmt::Display for SinkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(cause) => write!(f, "the stream refused a chunk: {cause}"),
-            Self::Unavailable(cause) => write!(f, "the stream is not available: {cause}"),
-        }
-    }
 }
 
 /// Takes the chunks of one request, in the shape of an atomic publish: staged one by one, then committed or aborted.

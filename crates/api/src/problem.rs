@@ -8,6 +8,34 @@ use serde_json::{Map, Value};
 
 use crate::http::Response;
 
+/// A text for the log. Errors become one with the errors below them.
+#[derive(Clone, Debug)]
+pub struct Cause(String);
+
+impl<E: std::error::Error> From<&E> for Cause {
+    fn from(error: &E) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(below) = source {
+            text = format!("{text}: {below}");
+            source = below.source();
+        }
+        Self(text)
+    }
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 /// A refusal, before it is rendered.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -29,8 +57,8 @@ impl Problem {
 
     /// Adds the cause that is logged and never sent.
     #[must_use]
-    pub fn because(mut self, cause: impl ToString) -> Self {
-        self.cause = Some(cause.to_string());
+    pub fn because(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into().0);
         self
     }
 

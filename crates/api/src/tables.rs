@@ -109,7 +109,7 @@ pub enum LakeError {
         /// The table's name; for the log.
         table: String,
         /// What is wrong.
-        source: TableError,
+        source: Box<TableError>,
     },
     /// A pointer or metadata file that is not one.
     #[error("{object}: {what}")]
@@ -304,7 +304,10 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
             self.held.parsed.borrow_mut().insert(object.clone(), parsed, len_bytes);
             known.insert(object.clone(), metadata);
         }
-        Ok(wanted.into_iter().filter_map(|(table, object)| Some((table, known.get(&object)?.clone()))).collect())
+        Ok(wanted
+            .into_iter()
+            .filter_map(|(table, object)| Some((table, known.get(&object)?.clone())))
+            .collect())
     }
 
     /// Steps all lookups together until each is done; the highest version wins.
@@ -316,7 +319,10 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
             for mut table in running {
                 let supplied = std::mem::take(&mut table.supplied);
                 let step = table.lookup.step(supplied, &mut &*self.held);
-                let step = step.map_err(|source| LakeError::Table { table: table.table.name.clone(), source })?;
+                let step = step.map_err(|source| LakeError::Table {
+                    table: table.table.name.clone(),
+                    source: Box::new(source),
+                })?;
                 match step {
                     Step::Done(Outcome::Absent) => {}
                     Step::Done(Outcome::Found(row)) => {
@@ -400,7 +406,7 @@ fn start<'t>(
         locations: LocationMap::default(),
     };
     let lookup = TableLookup::new(query)
-        .map_err(|source| LakeError::Table { table: table.name.clone(), source })?;
+        .map_err(|source| LakeError::Table { table: table.name.clone(), source: Box::new(source) })?;
     Ok(Running { table, columns, target, lookup, supplied: Vec::new() })
 }
 

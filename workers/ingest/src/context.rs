@@ -60,8 +60,9 @@ impl PublishContext for DeploymentContext<'_> {
     }
 
     async fn terms(&self, _ns: &Namespace) -> Result<Terms, Problem> {
-        let destination = destination(self.env, self.default_mode())
-            .map_err(|cause| Problem::new(ErrorCode::ConfigurationInvalid, "a setting is not valid").because(cause))?;
+        let destination = destination(self.env, self.default_mode()).map_err(|cause| {
+            Problem::new(ErrorCode::ConfigurationInvalid, "a setting is not valid").because(cause)
+        })?;
         Ok(Terms { destination, default_visibility: Visibility::Public, limits: CEILINGS })
     }
 }

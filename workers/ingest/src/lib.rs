@@ -14,7 +14,9 @@ use firn_api::{
     ports::Clock,
     problem::Problem,
 };
-use firn_platform::{RequestBody, WallClock, WebCrypto, log_problem, random_id, read_head, send_response, token_rules};
+use firn_platform::{
+    RequestBody, WallClock, WebCrypto, log_problem, random_id, read_head, send_response, token_rules,
+};
 use firn_types::error::ErrorCode;
 use worker::{Context, Env, Request, Result, event};
 
@@ -47,14 +49,19 @@ async fn ingest(head: &RequestHead, request: &Request, env: &Env) -> core::resul
     let context = DeploymentContext::new(env, &admitted);
     let sink = stream::StreamSink::new(env);
     let idle = destination(env, context.default_mode()).map_err(broken)?;
-    let mut body = RequestBody::new(request)
-        .map_err(|error| Problem::new(ErrorCode::BodyIncomplete, "the body cannot be read").because(error))?;
-    let publishing =
-        Publish { identity: &admitted.identity, now, ingest_id: &random_id(), request_id: &head.request_id, ceilings: CEILINGS };
+    let mut body = RequestBody::new(request);
+    let publishing = Publish {
+        identity: &admitted.identity,
+        now,
+        ingest_id: &random_id(),
+        request_id: &head.request_id,
+        ceilings: CEILINGS,
+    };
     let answer = publish(&publishing, &context, &sink, &mut body, &idle).await?;
     respond(&answer)
 }
 
 fn broken(cause: String) -> Problem {
-    Problem::new(ErrorCode::ConfigurationInvalid, "the deployment's configuration is not valid").because(cause)
+    Problem::new(ErrorCode::ConfigurationInvalid, "the deployment's configuration is not valid")
+        .because(cause)
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use firn_api::ports::Clock;
 use firn_lake::{
     commit::{
-        Append, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig, plan_commit, plan_merge,
+        Append, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig, plan_commit,
+        plan_merge,
     },
     data_file::DataFileWriter,
     metadata::{committed_sequence, current_manifest_list},
@@ -48,13 +49,18 @@ pub(crate) enum Flushed {
 pub(crate) async fn find_table(bucket: &LakeBucket, table: &TableConfig) -> Result<Option<Found>> {
     let key = pointer_key(&table.namespace, &table.name);
     let Some(object) = bucket.get(&key).await? else { return Ok(None) };
-    let pointer = Pointer::parse(&object.bytes).ok_or_else(|| Error::RustError(format!("{key} is no pointer")))?;
+    let pointer =
+        Pointer::parse(&object.bytes).ok_or_else(|| Error::RustError(format!("{key} is no pointer")))?;
     let metadata_json = bucket.require(&key_of(table, &pointer.metadata_location)?).await?;
     Ok(Some(Found { etag: object.etag, metadata_location: pointer.metadata_location, metadata_json }))
 }
 
 /// Commits the oldest waiting rows, as many as one data file takes.
-pub(crate) async fn flush_once(rows: &impl WaitingRows, bucket: &LakeBucket, table: &TableConfig) -> Result<Flushed> {
+pub(crate) async fn flush_once(
+    rows: &impl WaitingRows,
+    bucket: &LakeBucket,
+    table: &TableConfig,
+) -> Result<Flushed> {
     for _ in 0..ATTEMPTS_MAX {
         let found = find_table(bucket, table).await?;
         if let Some(found) = &found
@@ -62,7 +68,9 @@ pub(crate) async fn flush_once(rows: &impl WaitingRows, bucket: &LakeBucket, tab
         {
             rows.forget_up_to(committed)?;
         }
-        let Some((range, file)) = store_data_file(rows, bucket, table).await? else { return Ok(Flushed::Nothing) };
+        let Some((range, file)) = store_data_file(rows, bucket, table).await? else {
+            return Ok(Flushed::Nothing);
+        };
         let plan = plan(bucket, table, found.as_ref(), &range, &file).await?;
         if store(bucket, plan, found.as_ref().map(|f| f.etag.as_str())).await? == Put::Stored {
             rows.forget_up_to(range.last)?;

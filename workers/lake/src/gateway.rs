@@ -1,6 +1,7 @@
 //! Lets PyIceberg and DuckDB read the local tables in place: the Iceberg REST catalog below `/v1/`, and the bucket's
 //! objects as S3 gives them, path-style. Read-only, without signatures, on the development origin alone.
 
+use bytes::Bytes;
 use firn_api::http::{RequestHead, Response as Answer};
 use firn_lake::{
     catalog::{self, CatalogAnswer, CatalogError, ObjectAccess, Resource, Wanted},
@@ -22,7 +23,8 @@ pub(crate) async fn route(head: &RequestHead, env: &Env) -> Result<Option<Respon
     let bucket = LakeBucket::open(env)?;
     let answer = if head.path.starts_with("/v1/") {
         catalog_answer(head, &bucket).await?
-    } else if head.path.strip_prefix('/').is_some_and(|path| path == BUCKET || path.starts_with("firn-lake/")) {
+    } else if head.path.strip_prefix('/').is_some_and(|path| path == BUCKET || path.starts_with("firn-lake/"))
+    {
         s3_answer(head, &bucket).await?
     } else {
         return Ok(None);
@@ -91,7 +93,7 @@ async fn s3_answer(head: &RequestHead, bucket: &LakeBucket) -> Result<Answer> {
         Ok(S3Request::Head { key, range }) => {
             let answer = read_object(bucket, &key, range, Wanted::Existence).await?;
             // The length is the head's own; the runtime must not count an empty body instead.
-            answer.map(|answer| Answer { body: Default::default(), ..answer })
+            answer.map(|answer| Answer { body: Bytes::new(), ..answer })
         }
         Ok(S3Request::Get { key, range }) => read_object(bucket, &key, range, Wanted::Body).await?,
         Ok(S3Request::HeadBucket) => Ok(Answer::new(200)),
@@ -120,11 +122,13 @@ async fn read_object(
         Err(error) => return Ok(Err(error)),
     };
     let head = s3::object_head(&described, range.as_ref());
-    let mut answer = Answer { status: head.status, headers: head.headers, body: Default::default() };
+    let mut answer = Answer { status: head.status, headers: head.headers, body: Bytes::new() };
     if wanted == Wanted::Body {
         let get = bucket.0.get(key.as_str());
         let get = match range {
-            Some(range) => get.range(Range::OffsetWithLength { offset: range.start, length: range.end - range.start }),
+            Some(range) => {
+                get.range(Range::OffsetWithLength { offset: range.start, length: range.end - range.start })
+            }
             None => get,
         };
         let found = get.execute().await?.ok_or_else(|| Error::RustError(format!("{key} vanished")))?;

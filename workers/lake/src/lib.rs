@@ -23,19 +23,19 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         return not_found(&head);
     }
     if head.path == "/$.dev/flush" {
-        return match request.method() {
-            Method::Post => flush_all(&env).await,
-            _ => {
-                let problem = Problem::new(ErrorCode::MethodNotAllowed, "flush takes POST").with_header("Allow", "POST");
-                send_response(problem.into_response(&head.request_id), &head)
-            }
-        };
+        if request.method() == Method::Post {
+            return flush_all(&env).await;
+        }
+        let problem =
+            Problem::new(ErrorCode::MethodNotAllowed, "flush takes POST").with_header("Allow", "POST");
+        return send_response(problem.into_response(&head.request_id), &head);
     }
     match gateway::route(&head, &env).await {
         Ok(Some(response)) => Ok(response),
         Ok(None) => not_found(&head),
         Err(error) => {
-            let problem = Problem::new(ErrorCode::StorageUnavailable, "the local lake failed").because(error);
+            let problem =
+                Problem::new(ErrorCode::StorageUnavailable, "the local lake failed").because(&error);
             log_problem(&problem, &head);
             send_response(problem.into_response(&head.request_id), &head)
         }

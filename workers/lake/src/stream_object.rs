@@ -11,7 +11,7 @@ use firn_lake::row::{UnknownFields, parse_row};
 use firn_platform::WallClock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use worker::{DurableObject, Env, Error, Request, Response, Result, SqlStorageValue, State, console_error, durable_object};
+use worker::{DurableObject, Env, Error, Request, Response, Result, SqlStorageValue, State, console_error};
 
 use crate::{
     bucket::LakeBucket,
@@ -35,14 +35,23 @@ pub(crate) trait WaitingRows {
     fn forget_up_to(&self, sequence: u64) -> Result<()>;
 }
 
-/// The Durable Object of one stream.
-#[durable_object(alarm)]
-#[derive(Debug)]
-pub struct StreamObject {
-    state: State,
-    env: Env,
-    /// Bytes that wait; counted anew when the object wakes.
-    waiting_len_bytes: Cell<usize>,
+pub use object::StreamObject;
+
+#[expect(missing_docs, reason = "the macro documents none of the methods that it makes")]
+mod object {
+    use std::cell::Cell;
+
+    use worker::{Env, State, durable_object};
+
+    /// The Durable Object of one stream.
+    #[durable_object(alarm)]
+    #[derive(Debug)]
+    pub struct StreamObject {
+        pub(super) state: State,
+        pub(super) env: Env,
+        /// Bytes that wait; counted anew when the object wakes.
+        pub(super) waiting_len_bytes: Cell<usize>,
+    }
 }
 
 impl DurableObject for StreamObject {
@@ -57,7 +66,8 @@ impl DurableObject for StreamObject {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let url = request.url()?;
-        let stream = url.query_pairs().find(|(name, _)| name == "stream").map(|(_, value)| value.into_owned());
+        let stream =
+            url.query_pairs().find(|(name, _)| name == "stream").map(|(_, value)| value.into_owned());
         let stream = stream.ok_or_else(|| Error::RustError("no stream named".to_owned()))?;
         match url.path() {
             "/append" => {
@@ -89,7 +99,10 @@ impl StreamObject {
     fn prepare(&self) -> Result<()> {
         let sql = self.state.storage().sql();
         // AUTOINCREMENT: a sequence is never given twice, even when all rows are gone.
-        sql.exec("CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY AUTOINCREMENT, json BLOB NOT NULL)", None)?;
+        sql.exec(
+            "CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY AUTOINCREMENT, json BLOB NOT NULL)",
+            None,
+        )?;
         sql.exec("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID", None)?;
         let mut sums = sql.exec("SELECT COALESCE(SUM(LENGTH(json)), 0) FROM rows", None)?.raw();
         self.waiting_len_bytes.set(sums.next().transpose()?.as_deref().and_then(first_integer).unwrap_or(0));
@@ -108,7 +121,10 @@ impl StreamObject {
             let json = record.get().as_bytes();
             match parse_row(json, UnknownFields::Violate) {
                 Ok(_) => {
-                    sql.exec("INSERT INTO rows (json) VALUES (?)", vec![SqlStorageValue::Blob(json.to_vec())])?;
+                    sql.exec(
+                        "INSERT INTO rows (json) VALUES (?)",
+                        vec![SqlStorageValue::Blob(json.to_vec())],
+                    )?;
                     self.waiting_len_bytes.set(self.waiting_len_bytes.get() + json.len());
                 }
                 Err(violation) => {
@@ -117,7 +133,8 @@ impl StreamObject {
                 }
             }
         }
-        let upsert = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ";
+        let upsert =
+            "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ";
         if dropped_count > 0 {
             let counted = vec!["dropped".into(), SqlStorageValue::Integer(dropped_count)];
             sql.exec(&format!("{upsert} value + excluded.value"), counted)?;
@@ -164,7 +181,9 @@ impl StreamObject {
         while self.first_sequence()?.is_some_and(|first| first <= target) {
             if let Flushed::Rows(count) = flush_once(self, &bucket, &table).await? {
                 let millis = (WallClock.now().0 - began.0) / 1_000;
-                worker::console_log!(r#"{{"event":"flushed","stream":"{stream}","rows":{count},"millis":{millis}}}"#);
+                worker::console_log!(
+                    r#"{{"event":"flushed","stream":"{stream}","rows":{count},"millis":{millis}}}"#
+                );
             }
         }
         Ok(())
@@ -174,7 +193,8 @@ impl StreamObject {
     async fn report(&self, stream: &str) -> Result<Response> {
         let found = find_table(&LakeBucket::open(&self.env)?, &table_config(stream)).await?;
         let dropped = self.fact("dropped")?;
-        let dropped = dropped.as_ref().and_then(|value| first_integer(std::slice::from_ref(value))).unwrap_or(0);
+        let dropped =
+            dropped.as_ref().and_then(|value| first_integer(std::slice::from_ref(value))).unwrap_or(0);
         let totals = found.map(|found| Totals::of(&found.metadata_json)).unwrap_or_default();
         Response::from_json(&serde_json::json!({
             "table": stream, "rows": totals.rows, "files": totals.files, "dropped": dropped,

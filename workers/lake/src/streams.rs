@@ -27,7 +27,10 @@ pub(crate) fn configured_streams(env: &Env) -> Vec<StreamConfig> {
     let text = Setting(env).text("FIRN_STREAMS").unwrap_or_default();
     let parse = |entry: &str| {
         let (name, secs) = entry.split_once('=').unwrap_or((entry, ""));
-        StreamConfig { name: name.trim().to_owned(), flush_secs: secs.trim().parse().unwrap_or(FLUSH_SECS_DEFAULT) }
+        StreamConfig {
+            name: name.trim().to_owned(),
+            flush_secs: secs.trim().parse().unwrap_or(FLUSH_SECS_DEFAULT),
+        }
     };
     text.split(',').filter(|entry| !entry.trim().is_empty()).map(parse).collect()
 }

@@ -8,7 +8,9 @@ use firn_api::ports::{Body, BodyError};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamByobReader, ReadableStreamGetReaderOptions, ReadableStreamReaderMode};
+use web_sys::{
+    ReadableStream, ReadableStreamByobReader, ReadableStreamGetReaderOptions, ReadableStreamReaderMode,
+};
 
 /// Length of the buffer that the runtime fills. 256 KiB is where its cost a byte stops falling.
 const BUFFER_LEN_BYTES: u32 = 256 * 1024;
@@ -24,12 +26,8 @@ pub struct RequestBody {
 
 impl RequestBody {
     /// Takes the body of `request`.
-    pub fn new(request: &worker::Request) -> Result<Self, BodyError> {
-        let reader = match request.inner().body() {
-            Some(stream) => Some(byob_reader(&stream).map_err(|error| aborted(&error))?),
-            None => None,
-        };
-        Ok(Self { reader, buffer: None })
+    pub fn new(request: &worker::Request) -> Self {
+        Self { reader: request.inner().body().map(|stream| byob_reader(&stream)), buffer: None }
     }
 }
 
@@ -54,10 +52,10 @@ impl Body for RequestBody {
     }
 }
 
-fn byob_reader(stream: &ReadableStream) -> Result<ReadableStreamByobReader, JsValue> {
+fn byob_reader(stream: &ReadableStream) -> ReadableStreamByobReader {
     let options = ReadableStreamGetReaderOptions::new();
     options.set_mode(ReadableStreamReaderMode::Byob);
-    Ok(stream.get_reader_with_options(&options).unchecked_into())
+    stream.get_reader_with_options(&options).unchecked_into()
 }
 
 fn aborted(error: &JsValue) -> BodyError {

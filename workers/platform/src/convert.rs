@@ -33,15 +33,15 @@ fn split_url(url: &str) -> (&str, &str) {
 /// The response, with the request's id.
 pub fn send_response(response: Response, head: &RequestHead) -> Result<worker::Response> {
     let headers = Headers::new();
-    for (name, value) in &response.headers {
-        headers.set(name, value)?;
+    for (name, value) in response.headers {
+        headers.set(name, &value)?;
     }
     headers.set("X-Request-Id", &head.request_id)?;
     let builder = ResponseBuilder::new().with_status(response.status).with_headers(headers);
     if response.body.is_empty() {
         return Ok(builder.empty());
     }
-    Ok(builder.fixed(response.body.to_vec()))
+    Ok(builder.fixed(Vec::from(response.body)))
 }
 
 /// One line of JSON in the log: the code, and the cause that the client does not see.

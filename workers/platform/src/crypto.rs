@@ -12,10 +12,21 @@ use crate::body::describe;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey)]
-    fn import_key(format: &str, key: &JsValue, algorithm: &JsValue, extractable: bool, usages: &JsValue) -> Promise;
+    fn import_key(
+        format: &str,
+        key: &JsValue,
+        algorithm: &JsValue,
+        extractable: bool,
+        usages: &JsValue,
+    ) -> Promise;
 
     #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = verify)]
-    fn verify_signature(algorithm: &JsValue, key: &JsValue, signature: &Uint8Array, data: &Uint8Array) -> Promise;
+    fn verify_signature(
+        algorithm: &JsValue,
+        key: &JsValue,
+        signature: &Uint8Array,
+        data: &Uint8Array,
+    ) -> Promise;
 }
 
 /// The platform's cryptography.
@@ -31,14 +42,16 @@ impl SignatureCheck for WebCrypto {
             _ => ("jwk", parse_jwk(key)?),
         };
         let imported = import_key(format, &material, &algorithm, false, &usages);
-        let imported = wasm_bindgen_futures::JsFuture::from(imported).await.map_err(failed(CryptoStep::Import))?;
+        let imported =
+            wasm_bindgen_futures::JsFuture::from(imported).await.map_err(failed(CryptoStep::Import))?;
         let verified = verify_signature(
             &algorithm,
             &imported,
             &Uint8Array::from(signature),
             &Uint8Array::from(signing_input),
         );
-        let verified = wasm_bindgen_futures::JsFuture::from(verified).await.map_err(failed(CryptoStep::Verify))?;
+        let verified =
+            wasm_bindgen_futures::JsFuture::from(verified).await.map_err(failed(CryptoStep::Verify))?;
         Ok(Boolean::from(verified).value_of())
     }
 }

@@ -46,7 +46,8 @@ pub fn token_rules(env: &Env) -> Result<TokenRules, String> {
         keys = keys.and(&KeySet::from_secret(&secret).map_err(|e| format!("FIRN_HS256_SECRET: {e}"))?);
     }
     if let Some(jwks) = setting.text("FIRN_JWKS") {
-        keys = keys.and(&KeySet::parse(&jwks, JwksOrigin::Configured).map_err(|e| format!("FIRN_JWKS: {e}"))?);
+        keys =
+            keys.and(&KeySet::parse(&jwks, JwksOrigin::Configured).map_err(|e| format!("FIRN_JWKS: {e}"))?);
     }
     let policy = Policy::parse(
         &setting.text("FIRN_ISSUERS").unwrap_or_default(),

@@ -15,21 +15,26 @@ impl R2Read {
 }
 
 impl ObjectRead for R2Read {
-    async fn read(&self, key: &ObjectKey, range: &ByteRange) -> core::result::Result<ObjectBytes, StoreError> {
+    async fn read(
+        &self,
+        key: &ObjectKey,
+        range: &ByteRange,
+    ) -> core::result::Result<ObjectBytes, StoreError> {
         let wanted = match range {
             ByteRange::Range(range) => {
                 Range::OffsetWithLength { offset: range.start, length: range.end.saturating_sub(range.start) }
             }
             ByteRange::Tail { len_bytes } => Range::Suffix { suffix: *len_bytes },
         };
-        let object = self.0.get(key.as_str()).range(wanted).execute().await.map_err(|error| failed(key, error))?;
+        let object =
+            self.0.get(key.as_str()).range(wanted).execute().await.map_err(|error| failed(key, &error))?;
         let object = object.ok_or_else(|| StoreError::new(StoreErrorKind::NotFound, key))?;
         let object_len_bytes = object.size();
         let etag = Some(object.etag());
         let Some(body) = object.body() else {
             return Err(StoreError::new(StoreErrorKind::Unavailable, key));
         };
-        let bytes = Bytes::from(body.bytes().await.map_err(|error| failed(key, error))?);
+        let bytes = Bytes::from(body.bytes().await.map_err(|error| failed(key, &error))?);
         let found_len_bytes = bytes.len() as u64;
         let (offset, asked_len_bytes) = match range {
             ByteRange::Range(range) => (range.start, range.end.saturating_sub(range.start)),
@@ -51,7 +56,7 @@ impl ObjectRead for R2Read {
 }
 
 /// R2 has no error types; its messages end in a code (<https://developers.cloudflare.com/r2/api/error-codes/>).
-fn failed(key: &ObjectKey, error: Error) -> StoreError {
+fn failed(key: &ObjectKey, error: &Error) -> StoreError {
     let message = error.to_string();
     let kind = if message.contains("(10039)") {
         StoreErrorKind::RangeInvalid { object_len_bytes: 0 }

@@ -49,15 +49,19 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::
     send_response(response, &head)
 }
 
-async fn serve(head: &RequestHead, env: &Env, cost: &mut ReadCost) -> core::result::Result<Response, Problem> {
+async fn serve(
+    head: &RequestHead,
+    env: &Env,
+    cost: &mut ReadCost,
+) -> core::result::Result<Response, Problem> {
     let now = WallClock.now();
     let path = parse_request(head)?;
     let rules = token_rules(env).map_err(broken)?;
     let caller = identify(head, &rules, &WebCrypto, now).await?;
     let config = lake_config(env).map_err(broken)?;
     let store = R2Read::open(env).map_err(|error| broken(error.to_string()))?;
-    let held = HELD.with(Rc::clone);
-    let (found, spent) = read_artifact(&store, &held, &config, &path.key, path.representation, now).await;
+    let lake = HELD.with(Rc::clone);
+    let (found, spent) = read_artifact(&store, &lake, &config, &path.key, path.representation, now).await;
     *cost = spent;
     let row = found.map_err(|error| lake_problem(&error))?;
     if row.is_none() {
@@ -80,7 +84,8 @@ fn render_cost(cost: ReadCost) -> String {
 
 fn lake_problem(error: &LakeError) -> Problem {
     let problem = if error.is_retryable() {
-        Problem::new(ErrorCode::StorageUnavailable, "try again later").with_header("Retry-After", RETRY_AFTER_SECS)
+        Problem::new(ErrorCode::StorageUnavailable, "try again later")
+            .with_header("Retry-After", RETRY_AFTER_SECS)
     } else {
         Problem::new(ErrorCode::StorageCorrupt, "the stored artifact cannot be read")
     };
@@ -88,5 +93,6 @@ fn lake_problem(error: &LakeError) -> Problem {
 }
 
 fn broken(cause: String) -> Problem {
-    Problem::new(ErrorCode::ConfigurationInvalid, "the deployment's configuration is not valid").because(cause)
+    Problem::new(ErrorCode::ConfigurationInvalid, "the deployment's configuration is not valid")
+        .because(cause)
 }

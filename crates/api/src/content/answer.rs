@@ -51,7 +51,7 @@ pub fn answer(
     }
     let body = match path.representation {
         Representation::Artifact => row.render_artifact(&path.key).map_err(|error| {
-            Problem::new(ErrorCode::StorageCorrupt, "the stored artifact cannot be read").because(error)
+            Problem::new(ErrorCode::StorageCorrupt, "the stored artifact cannot be read").because(&error)
         })?,
         other => {
             let text = other.column().and_then(|column| row.text(column));
@@ -130,7 +130,8 @@ mod tests {
         for visibility in ["org", "user", "secret"] {
             let hidden = row(&[("visibility", text(visibility)), ("html", text("<p>"))]);
             assert_eq!(get(&hidden).unwrap_err(), ErrorCode::NotFound, "{visibility}");
-            let hidden_tombstone = row(&[("visibility", text(visibility)), ("deleted", Literal::Boolean(true))]);
+            let hidden_tombstone =
+                row(&[("visibility", text(visibility)), ("deleted", Literal::Boolean(true))]);
             assert_eq!(get(&hidden_tombstone).unwrap_err(), ErrorCode::NotFound, "{visibility}");
         }
         assert_eq!(get(&row(&[("html", text("<p>"))])).unwrap_err(), ErrorCode::NotFound);
@@ -141,7 +142,8 @@ mod tests {
         let public = ("visibility", text("public"));
         let deleted = row(&[public.clone(), ("deleted", Literal::Boolean(true))]);
         assert_eq!(get(&deleted).unwrap_err(), ErrorCode::Gone);
-        let expires = |at| row(&[public.clone(), ("html", text("")), ("expires_at", Literal::Timestamptz(at))]);
+        let expires =
+            |at| row(&[public.clone(), ("html", text("")), ("expires_at", Literal::Timestamptz(at))]);
         assert_eq!(get(&expires(NOW.0)).unwrap_err(), ErrorCode::Gone);
         let lives_on = get(&expires(NOW.0 + 30_000_000)).unwrap();
         assert_eq!(lives_on.header("cache-control"), Some("public, max-age=30, stale-while-revalidate=0"));

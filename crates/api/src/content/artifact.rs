@@ -42,7 +42,10 @@ pub struct ArtifactRow {
 
 impl ArtifactRow {
     /// A row of these values.
-    pub fn new(version: Option<i64>, values: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Self {
+    pub fn new(
+        version: Option<i64>,
+        values: impl IntoIterator<Item = (&'static str, Option<Value>)>,
+    ) -> Self {
         let values = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         Self { version, values }
     }
@@ -58,7 +61,9 @@ impl ArtifactRow {
     fn instant(&self, column: &str) -> Option<Micros> {
         match self.values.get(column)?.as_literal()? {
             Literal::Timestamptz(micros) | Literal::Timestamp(micros) => Some(Micros(*micros)),
-            Literal::TimestamptzNs(nanos) | Literal::TimestampNs(nanos) => Some(Micros(nanos.div_euclid(1_000))),
+            Literal::TimestamptzNs(nanos) | Literal::TimestampNs(nanos) => {
+                Some(Micros(nanos.div_euclid(1_000)))
+            }
             _ => None,
         }
     }
@@ -169,8 +174,8 @@ fn quote(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn text(value: &str) -> Option<Value> {
-        Some(Value::Primitive(Literal::String(value.to_owned())))
+    fn text(value: &str) -> Value {
+        Value::Primitive(Literal::String(value.to_owned()))
     }
 
     fn key() -> ArtifactKey {
@@ -179,16 +184,16 @@ mod tests {
 
     #[test]
     fn artifact_keeps_the_bytes_of_trees_and_leaves_nulls_out() {
-        let list = vec![text("x"), text("\"")];
+        let list = vec![Some(text("x")), Some(text("\""))];
         let row = ArtifactRow::new(
             Some(7),
             [
-                ("visibility", text("public")),
+                ("visibility", Some(text("public"))),
                 ("deleted", Some(Value::Primitive(Literal::Boolean(false)))),
                 ("ts", Some(Value::Primitive(Literal::Timestamptz(1_000_000)))),
-                ("markdown", text("# \u{1f600}\n")),
+                ("markdown", Some(text("# \u{1f600}\n"))),
                 ("html", None),
-                ("mdast", text("{ \"a\" : 1.0e2 }")),
+                ("mdast", Some(text("{ \"a\" : 1.0e2 }"))),
                 ("exports", Some(Value::List(list))),
             ],
         );
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn stored_text_that_is_no_json_is_reported_not_served() {
-        let row = ArtifactRow::new(None, [("mdast", text("{"))]);
+        let row = ArtifactRow::new(None, [("mdast", Some(text("{")))]);
         assert_eq!(row.render_artifact(&key()), Err(CorruptColumn("mdast")));
     }
 }

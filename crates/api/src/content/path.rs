@@ -59,9 +59,9 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expected: Result<(&str, &str, &str, Representation), ErrorCode>) {
         let parsed = parse_path(path).map_err(|problem| problem.code);
-        let parsed = parsed.as_ref().map(|p| {
-            (p.key.ns.as_str(), p.key.artifact_type.as_str(), p.key.id.as_str(), p.representation)
-        });
+        let parsed = parsed
+            .as_ref()
+            .map(|p| (p.key.ns.as_str(), p.key.artifact_type.as_str(), p.key.id.as_str(), p.representation));
         assert_eq!(parsed.map_err(|code| *code), expected, "{path}");
     }
 

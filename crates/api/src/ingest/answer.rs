@@ -82,7 +82,7 @@ pub fn respond(answer: &Answer) -> Result<Response, Problem> {
         }
         _ => 207,
     };
-    let body = serde_json::to_vec(answer).map_err(|e| Problem::new(ErrorCode::Internal, "").because(e))?;
+    let body = serde_json::to_vec(answer).map_err(|e| Problem::new(ErrorCode::Internal, "").because(&e))?;
     Ok(Response::new(status)
         .with("Content-Type", "application/json")
         .with("Cache-Control", "no-store")

@@ -162,7 +162,7 @@ struct Sent {
     result: Result<(), SinkError>,
 }
 
-impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
+impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
     async fn read(&mut self, body: &mut impl Body) -> Result<(), Problem> {
         let mut framer = Framer::default();
         let mut len_bytes = 0_u64;
@@ -170,7 +170,7 @@ impl<'a, C: PublishContext, S: ChunkSink> Publisher<'a, C, S> {
             let next = body.next().await.map_err(|error| {
                 let detail =
                     "the body ended before it was complete; nothing after the last whole chunk was taken";
-                Problem::new(ErrorCode::BodyIncomplete, detail).because(error)
+                Problem::new(ErrorCode::BodyIncomplete, detail).because(&error)
             })?;
             let Some(bytes) = next else {
                 if let Some(line) = framer.finish() {
