@@ -4,7 +4,7 @@
 //! The header is written here, because the library's writes its metadata in the random order of a hash map and drops
 //! nothing but also orders nothing of the schema's text. Values and blocks are the library's.
 
-use apache_avro::{Codec, DeflateSettings, Reader, Schema, Writer, from_value};
+use apache_avro::{Codec, DeflateSettings, Reader, Schema, Writer, from_value, util::max_allocation_bytes};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -15,6 +15,10 @@ const BLOCK_LEN_BYTES: usize = 64 * 1024;
 
 /// Largest container that is read. A manifest list of 16 MiB would name some 100,000 manifests.
 const CONTAINER_LEN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most memory for one value or block of a container that is read; the library's own limit is half a gigabyte, four
+/// isolates' memory. It is set once in a process.
+const ALLOCATION_LEN_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Why bytes are no container of the expected records, or values became none.
 #[derive(Debug, Error)]
@@ -76,6 +80,7 @@ pub(crate) fn decode_container<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<
     if len_bytes > CONTAINER_LEN_BYTES_MAX {
         return Err(AvroError::TooLarge { len_bytes, limit: CONTAINER_LEN_BYTES_MAX });
     }
+    max_allocation_bytes(ALLOCATION_LEN_BYTES_MAX);
     // By way of `Value`: the direct deserialiser insists on the names that a writer gave its records.
     Reader::new(bytes)?.map(|value| Ok(from_value(&value?)?)).collect()
 }

@@ -27,6 +27,7 @@ use parquet::{
     file::{
         metadata::{ColumnChunkMetaData, ParquetMetaData},
         properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
+        statistics::Statistics,
     },
     schema::types::ColumnPath,
 };
@@ -43,18 +44,18 @@ use crate::{
     row::Row,
 };
 
-/// Most that a data page of a key, rights or small column holds, uncompressed and save for a single longer value: some
-/// 200 ids of 40 bytes, 2–3 KB compressed. The `id` column of a full row group of 3.4 KB rows (2,400 of them) is then
-/// 12 to 24 pages, whose column index is ~100 bytes each.
+/// Most that a data page of a key, rights or small column holds, uncompressed, and one value more: some 200 ids of 40
+/// bytes, 2–3 KB compressed. The `id` column of a full row group of 3.4 KB rows (2,400 of them) is then 12 to 24 pages,
+/// whose indexes take ~80 bytes each.
 pub const SMALL_PAGE_LEN_BYTES: usize = 8 * 1024;
 
-/// Most that a data page of a content column holds, uncompressed and save for a single longer value: a value of 3.4 KB
-/// shares its page with two or three others and compresses with them. With 8 MiB a row group there are at most 1,024
-/// pages of at least half this size, and 12 bytes for each in the offset indexes: 12 KiB, mostly half of it.
-pub const CONTENT_PAGE_LEN_BYTES: usize = 16 * 1024;
+/// Most that a data page of a content column holds, uncompressed, and one value more: a value of 3.4 KB shares its page
+/// with two to six others and compresses with them, to some 6 KB. With 8 MiB a row group there are at most 820 pages of
+/// at least half this size, mostly 450, with 18 bytes for each in the offset indexes: 8 KB.
+pub const CONTENT_PAGE_LEN_BYTES: usize = 20 * 1024;
 
-/// The writer ends a page once it holds its limit, looking after every run of values that is itself within the limit:
-/// a page holds less than twice the limit it is given.
+/// The writer ends a page once it holds its limit, looking after every run of values that is itself about the limit: a
+/// page holds less than twice the limit it is given, and one value.
 const PAGE_OVERSHOOT: usize = 2;
 
 /// Rows in a page of a column whose values take a few bits (versions are delta-encoded, null takes none): 1,024 x 8
@@ -65,10 +66,13 @@ pub const KEY_PAGE_ROW_COUNT: usize = 1_024;
 pub(crate) const WRITE_BATCH_ROW_COUNT: usize = 16;
 
 /// Values of a row group, uncompressed: what the writer holds in memory besides the finished part of the file, and
-/// what its offset indexes are bounded by (see [`CONTENT_PAGE_LEN_BYTES`]). A row group costs ~5 KB of footer, 0.06 %.
+/// what its offset indexes are bounded by (see [`CONTENT_PAGE_LEN_BYTES`]). A row group costs 2.7 KB of footer.
+///
+/// A file of one row group has a footer and page index below the 16 KiB that a lookup reads first (measured: 3.3 + 10.0
+/// KB with 2,150 rows of 3.8 KB); a larger file costs it one more wave. See [`DataFileWriter::has_room_for`].
 pub const ROW_GROUP_LEN_BYTES: usize = 8 * 1024 * 1024;
 
-/// Rows of a row group: 16,384 ids of 40 bytes are 80 pages and 10 KB of column index.
+/// Rows of a row group: 16,384 ids of 40 bytes are 80 to 160 pages, whose indexes take some 80 bytes each.
 pub const ROW_GROUP_ROW_COUNT: usize = 16_384;
 
 /// Values that wait in Arrow arrays before they are encoded; with the largest record it is 3 MB.
@@ -77,9 +81,13 @@ const BATCH_LEN_BYTES: usize = 1024 * 1024;
 /// Rows that wait in Arrow arrays.
 const BATCH_ROW_COUNT: usize = 1_024;
 
-/// Longest bound of a text in statistics, in the column index and in the manifest; longer ones are cut (and the upper
-/// one rounded up). Enough for a namespace's and a type's usual length and the head of an id.
+/// Longest bound of a text in a chunk's statistics and in the manifest; longer ones are cut (and the upper one rounded
+/// up). Enough for a namespace's and a type's usual length and the head of an id.
 const BOUND_LEN_BYTES: usize = 64;
+
+/// Longest bound of a text in the column index. Rows are unsorted, so that most pages' bounds hold most ids: a longer
+/// bound prunes hardly more, and would make the index of a full row group's ids 2 KB larger.
+const PAGE_BOUND_LEN_BYTES: usize = 32;
 
 /// zstd's own default: measured by its authors as the knee of size against speed.
 const ZSTD_LEVEL: i32 = 3;
@@ -171,22 +179,27 @@ impl DataFileWriter {
 
     /// Appends a row. Its position in the file is [`Self::record_count`] before the call.
     pub fn push(&mut self, row: &Row) -> Result<(), EncodeError> {
-        let len_bytes = row.len_bytes();
-        let group_is_full = self.group_row_count >= ROW_GROUP_ROW_COUNT
-            || self.group_len_bytes.saturating_add(len_bytes) > ROW_GROUP_LEN_BYTES;
-        if group_is_full && self.group_row_count > 0 {
+        if !self.has_room_for(row) {
             self.write_batch()?;
             self.writer.flush()?;
             (self.group_len_bytes, self.group_row_count) = (0, 0);
         }
         self.batch.push(row, self.ingest_ts);
-        self.group_len_bytes = self.group_len_bytes.saturating_add(len_bytes);
+        self.group_len_bytes = self.group_len_bytes.saturating_add(row.len_bytes());
         self.group_row_count = self.group_row_count.saturating_add(1);
         self.record_count = self.record_count.saturating_add(1);
         if self.batch.row_count() >= BATCH_ROW_COUNT || self.batch.len_bytes() >= BATCH_LEN_BYTES {
             self.write_batch()?;
         }
         Ok(())
+    }
+
+    /// Whether the row fits into the row group that is being written; otherwise [`Self::push`] starts another. Finish
+    /// the file instead where rows can wait for the next one: a file of one row group is the cheapest to look up.
+    pub fn has_room_for(&self, row: &Row) -> bool {
+        let len_bytes = self.group_len_bytes.saturating_add(row.len_bytes());
+        self.group_row_count == 0
+            || (self.group_row_count < ROW_GROUP_ROW_COUNT && len_bytes <= ROW_GROUP_LEN_BYTES)
     }
 
     /// Rows pushed so far.
@@ -246,7 +259,7 @@ fn writer_properties() -> Result<WriterProperties, ParquetError> {
         .set_max_row_group_bytes(None)
         .set_dictionary_page_size_limit(SMALL_PAGE_LEN_BYTES)
         .set_statistics_truncate_length(Some(BOUND_LEN_BYTES))
-        .set_column_index_truncate_length(Some(BOUND_LEN_BYTES));
+        .set_column_index_truncate_length(Some(PAGE_BOUND_LEN_BYTES));
     Ok(COLUMNS.iter().fold(properties, column_properties).build())
 }
 
@@ -297,38 +310,46 @@ fn column_path(column: &Column) -> ColumnPath {
 }
 
 fn column_metrics(metadata: &ParquetMetaData) -> Vec<ColumnMetrics> {
-    COLUMNS
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| column.has_statistics())
+    // No column with statistics is a list, and every column has one leaf: the indices agree.
+    let with_statistics = COLUMNS.iter().enumerate().filter(|(_, column)| column.has_statistics());
+    with_statistics
         .map(|(column_idx, column)| {
-            // No column with statistics is a list, and each other column is one leaf: the indices agree.
             let chunks = || metadata.row_groups().iter().filter_map(|group| group.columns().get(column_idx));
-            let statistics = |chunk: &ColumnChunkMetaData| chunk.statistics().cloned();
-            let is_less = |a: &[u8], b: &[u8]| match column.column_type {
-                ColumnType::String => a < b,
-                _ => le_i64(a) < le_i64(b),
-            };
-            let pick = |bound: fn(&parquet::file::statistics::Statistics) -> Option<&[u8]>, largest: bool| {
-                chunks().map(|chunk| statistics(chunk).as_ref().and_then(bound).map(<[u8]>::to_vec)).reduce(
-                    |best, next| {
-                        let (best, next) = (best?, next?);
-                        let next_wins = if largest { is_less(&best, &next) } else { is_less(&next, &best) };
-                        Some(if next_wins { next } else { best })
-                    },
-                )
-            };
             ColumnMetrics {
                 field_id: column.field_id,
                 size_bytes: chunks().map(ColumnChunkMetaData::compressed_size).sum(),
                 value_count: chunks().map(ColumnChunkMetaData::num_values).sum(),
                 // Key, version and `__ingest_ts` are required columns.
                 null_count: 0,
-                lower_bound: pick(parquet::file::statistics::Statistics::min_bytes_opt, false).flatten(),
-                upper_bound: pick(parquet::file::statistics::Statistics::max_bytes_opt, true).flatten(),
+                lower_bound: bound(chunks(), Statistics::min_bytes_opt, |a, b| precedes(column, a, b)),
+                upper_bound: bound(chunks(), Statistics::max_bytes_opt, |a, b| precedes(column, b, a)),
             }
         })
         .collect()
+}
+
+/// The outermost of the chunks' bounds; `None` if a chunk has none. `is_further_out` holds if its first argument is.
+fn bound<'a>(
+    chunks: impl Iterator<Item = &'a ColumnChunkMetaData>,
+    bound_of: fn(&Statistics) -> Option<&[u8]>,
+    is_further_out: impl Fn(&[u8], &[u8]) -> bool,
+) -> Option<Vec<u8>> {
+    let mut outermost: Option<&[u8]> = None;
+    for chunk in chunks {
+        let next = chunk.statistics().and_then(bound_of)?;
+        if outermost.is_none_or(|known| is_further_out(next, known)) {
+            outermost = Some(next);
+        }
+    }
+    outermost.map(<[u8]>::to_vec)
+}
+
+/// The order of a column's values, as their bytes in statistics.
+fn precedes(column: &Column, a: &[u8], b: &[u8]) -> bool {
+    match column.column_type {
+        ColumnType::String => a < b,
+        _ => le_i64(a) < le_i64(b),
+    }
 }
 
 fn le_i64(bytes: &[u8]) -> Option<i64> {

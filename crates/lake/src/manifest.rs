@@ -260,6 +260,13 @@ pub(crate) fn decode_manifest_list(bytes: &[u8]) -> Result<Vec<ManifestFile>, Av
     decode_container(bytes)
 }
 
+/// The paths of a manifest's live files.
+#[cfg(test)]
+pub(crate) fn live_file_paths(bytes: &[u8]) -> Result<Vec<String>, AvroError> {
+    let entries: Vec<ManifestEntry> = decode_container(bytes)?;
+    Ok(entries.into_iter().filter(|e| e.status != STATUS_DELETED).map(|e| e.data_file.file_path).collect())
+}
+
 fn summarise(entries: &[ManifestEntry]) -> FieldSummary {
     let days = || entries.iter().filter_map(|e| e.data_file.partition.day);
     let bound = |day: Option<i32>| day.map(|day| PartitionDay::from_days(day).to_bytes().to_vec());

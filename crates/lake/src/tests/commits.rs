@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use firn_types::time::Micros;
+use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Objects, row};
+use super::{Objects, files::versions_of, row};
 use crate::{
     commit::{
         Append, CommitError, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig,
         plan_commit, plan_create, plan_merge,
     },
     data_file::encode_data_file,
-    manifest::{ManifestFile, decode_manifest_list},
+    manifest::{CommitIdentity, ManifestFile, decode_manifest_list, encode_merged, live_file_paths},
     metadata::{
         METADATA_LOG_COUNT_MAX, MetadataError, SNAPSHOT_COUNT_MAX, TableMetadata, committed_sequence,
         current_manifest_list,
@@ -59,6 +60,16 @@ impl Bucket {
     fn manifests(&self) -> Vec<ManifestFile> {
         let metadata = self.read(&self.pointer().unwrap().metadata_location);
         decode_manifest_list(self.read(&current_manifest_list(metadata).unwrap().unwrap())).unwrap()
+    }
+
+    /// The versions of all rows in the table, sorted; of each row it is its sequence.
+    fn live_versions(&self) -> Vec<u64> {
+        let manifests = self.manifests();
+        let paths =
+            manifests.iter().flat_map(|line| live_file_paths(self.read(&line.manifest_path)).unwrap());
+        let mut versions: Vec<u64> = paths.flat_map(|path| versions_of(self.read(&path))).collect();
+        versions.sort_unstable();
+        versions
     }
 
     fn ids(&mut self) -> CommitIds {
@@ -243,9 +254,9 @@ fn refused_commits_say_why() {
 }
 
 #[test]
-fn thousands_of_commits_leave_few_manifests_and_a_bounded_metadata() {
+fn hundreds_of_commits_leave_few_manifests_and_a_bounded_metadata() {
     let mut bucket = Bucket::new();
-    let commits = 1_000_u64;
+    let commits = 400_u64;
     let (mut most, mut obsolete) = (0, 0);
     for n in 1..=commits {
         obsolete += bucket
@@ -262,10 +273,16 @@ fn thousands_of_commits_leave_few_manifests_and_a_bounded_metadata() {
     assert_eq!(oldest, Some(1));
     let metadata = bucket.metadata();
     assert_eq!(metadata.snapshots.len(), SNAPSHOT_COUNT_MAX);
+    let json: serde_json::Value = serde_json::from_slice(&metadata.encode().unwrap()).unwrap();
+    let ids = |list: &str| -> Vec<_> {
+        json[list].as_array().unwrap().iter().map(|entry| entry["snapshot-id"].clone()).collect()
+    };
+    assert_eq!(ids("snapshot-log"), ids("snapshots"));
+    assert_eq!(json["metadata-log"].as_array().unwrap().len(), METADATA_LOG_COUNT_MAX);
     let len_bytes = bucket.read(&bucket.pointer().unwrap().metadata_location).len();
     assert!(len_bytes < 60_000, "{len_bytes} bytes of metadata");
     // The first commit has no earlier metadata.
-    let expected = (1_000 - SNAPSHOT_COUNT_MAX) + (1_000 - 1 - METADATA_LOG_COUNT_MAX);
+    let expected = (400 - SNAPSHOT_COUNT_MAX) + (400 - 1 - METADATA_LOG_COUNT_MAX);
     assert_eq!(obsolete, expected);
     assert_eq!(bucket.committed(), Some(commits));
 }
@@ -338,4 +355,79 @@ fn corrupt_objects_are_errors() {
 fn same_arguments_give_the_same_objects() {
     let plan = || Bucket::new().plan(1, 3, START).unwrap();
     assert_eq!(plan().objects, plan().objects);
+}
+
+/// What a writer of the model does next; `usize` picks the writer.
+#[derive(Clone, Debug)]
+enum Move {
+    /// Steps 1 to 4, up to so many rows.
+    Plan(usize, u64),
+    /// Step 5.
+    Put(usize),
+    /// Step 5, whose answer is lost.
+    PutAndForget(usize),
+    /// The process ends.
+    Crash(usize),
+}
+
+fn any_move() -> impl Strategy<Value = Move> {
+    let writer = 0..2_usize;
+    prop_oneof![
+        (writer.clone(), 1..9_u64).prop_map(|(writer, rows)| Move::Plan(writer, rows)),
+        (writer.clone(), 1..9_u64).prop_map(|(writer, rows)| Move::Plan(writer, rows)),
+        writer.clone().prop_map(Move::Put),
+        writer.clone().prop_map(Move::PutAndForget),
+        writer.prop_map(Move::Crash),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Two writers of one stream that plan, lose conflicts, lose answers and crash at any time: after each move every
+    /// row up to the committed sequence is in the table once, and none after it.
+    #[test]
+    fn every_row_is_committed_exactly_once(moves in proptest::collection::vec(any_move(), 1..60)) {
+        let mut bucket = Bucket::new();
+        // A plan and the pointer that it was made from: the condition of its put.
+        let mut plans: [Option<(CommitPlan, Option<Pointer>)>; 2] = [None, None];
+        for (step, next) in moves.into_iter().enumerate() {
+            match next {
+                Move::Plan(writer, row_count) => {
+                    let before = bucket.pointer();
+                    let first = before.as_ref().map_or(0, |_| bucket.committed().unwrap()) + 1;
+                    let plan = bucket.plan(first, first + row_count - 1, after(step.try_into().unwrap())).unwrap();
+                    bucket.store_objects(&plan);
+                    plans[writer] = Some((plan, before));
+                }
+                Move::Put(writer) | Move::PutAndForget(writer) => {
+                    if let Some((plan, before)) = &plans[writer] && *before == bucket.pointer() {
+                        bucket.put_pointer(plan);
+                    }
+                    // Whether it was stored, lost, or stored without an answer: from step 1.
+                    plans[writer] = None;
+                }
+                Move::Crash(writer) => plans[writer] = None,
+            }
+            if bucket.pointer().is_some() {
+                let committed = bucket.committed().unwrap();
+                prop_assert_eq!(bucket.live_versions(), (1..=committed).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// Whatever a bit of a stored object becomes, reading it ends in a value or an error.
+    #[test]
+    fn damaged_objects_never_panic(object_idx in 0..3_usize, position in any::<prop::sample::Index>(), bit in 0..8_u32) {
+        let mut bucket = Bucket::new();
+        let plan = bucket.commit(1, 3, START);
+        let mut bytes = plan.objects[object_idx].1.clone();
+        let position = position.index(bytes.len());
+        bytes[position] ^= 1 << bit;
+        let _ = plan_merge(&bytes);
+        let _ = committed_sequence(&bytes, STREAM);
+        let line = bucket.manifests().remove(0);
+        let commit = CommitIdentity { snapshot_id: 9, parent_snapshot_id: None, sequence_number: 9, uuid: Uuid::nil() };
+        let _ = encode_merged(&commit, "s3://lake/m".into(), &[(&line, &bytes)]);
+    }
 }

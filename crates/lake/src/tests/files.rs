@@ -21,8 +21,8 @@ use firn_types::{
 use super::{noise, row};
 use crate::{
     data_file::{
-        CONTENT_PAGE_LEN_BYTES, DataFile, EncodeError, KEY_PAGE_ROW_COUNT, ROW_GROUP_ROW_COUNT,
-        SMALL_PAGE_LEN_BYTES, WRITE_BATCH_ROW_COUNT, encode_data_file,
+        CONTENT_PAGE_LEN_BYTES, DataFile, DataFileWriter, EncodeError, KEY_PAGE_ROW_COUNT,
+        ROW_GROUP_ROW_COUNT, SMALL_PAGE_LEN_BYTES, WRITE_BATCH_ROW_COUNT, encode_data_file,
     },
     row::{Row, UnknownFields, Value, parse_row},
 };
@@ -46,6 +46,15 @@ fn metadata(file: &DataFile) -> ParquetMetaData {
 fn batches(file: &DataFile) -> Vec<RecordBatch> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file.bytes.clone())).unwrap();
     reader.build().unwrap().map(Result::unwrap).collect()
+}
+
+/// The versions in a stored data file, in its order.
+#[track_caller]
+pub(super) fn versions_of(bytes: &[u8]) -> Vec<u64> {
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes)).unwrap().build().unwrap();
+    let versions = |batch: RecordBatch| batch["version"].as_primitive::<Int64Type>().values().to_vec();
+    reader.flat_map(|batch| versions(batch.unwrap())).map(|version| version.try_into().unwrap()).collect()
 }
 
 /// The value of a column in a row of a batch, as a row holds it.
@@ -136,12 +145,19 @@ proptest! {
 fn rows_of_every_kind_come_back_across_row_groups() {
     let fields = r#","visibility":"public","markdown":"短い""#;
     let mut rows: Vec<Row> = (0..ROW_GROUP_ROW_COUNT + 10)
-        .map(|n| row(&format!("id-{n}"), i64::try_from(n).unwrap(), fields))
+        .map(|n| row(&format!("id-{n}"), 20_000 - i64::try_from(n).unwrap(), fields))
         .collect();
     rows.push(row("large", 1, &format!(r#","html":"{}""#, noise(1_800_000, 1))));
     rows.push(row("empty", 2, r#","html":"","dependencies":[],"exports":["",""]"#));
     check_round_trip(&rows);
-    assert_eq!(metadata(&encode(&rows)).num_row_groups(), 2);
+    let file = encode(&rows);
+    assert_eq!(metadata(&file).num_row_groups(), 2);
+    // The highest version is in the first row group, the lowest in the second.
+    let version = &file.metrics.columns[3];
+    assert_eq!(version.lower_bound, Some(1_i64.to_le_bytes().to_vec()));
+    assert_eq!(version.upper_bound, Some(20_000_i64.to_le_bytes().to_vec()));
+    assert_eq!(version.value_count, i64::try_from(rows.len()).unwrap());
+    assert_eq!(file.metrics.split_offsets.len(), 2);
 }
 
 #[test]
@@ -215,8 +231,8 @@ fn pages_are_small_and_large_values_end_theirs() {
             }
             let Some(len_bytes) = offset_index.unencoded_byte_array_data_bytes() else { continue };
             let limit = match column.name {
-                "html" => CONTENT_PAGE_LEN_BYTES,
-                "id" | "hash" => SMALL_PAGE_LEN_BYTES,
+                "html" => CONTENT_PAGE_LEN_BYTES + 3_400,
+                "id" | "hash" => SMALL_PAGE_LEN_BYTES + 64,
                 _ => continue,
             };
             for (page_len_bytes, row_count) in len_bytes.iter().zip(&row_counts) {
@@ -227,6 +243,29 @@ fn pages_are_small_and_large_values_end_theirs() {
             page_count_of_html += usize::from(column.name == "html") * pages.len();
         }
     }
-    // Nor are pages smaller than they need to be: three or four values of 3,400 bytes each.
-    assert!((500..=700).contains(&page_count_of_html), "{page_count_of_html}");
+    // Nor are pages smaller than they need to be: three to six values of 3,400 bytes each.
+    assert!((350..=600).contains(&page_count_of_html), "{page_count_of_html}");
+}
+
+/// What a lookup reads first is the last 16 KiB of a file.
+#[test]
+fn footer_and_page_index_of_a_full_file_fit_a_lookups_first_read() {
+    let mut writer = DataFileWriter::new(INGEST_TS).unwrap();
+    for n in 0_i64.. {
+        let row = row(&noise(60, n.unsigned_abs()), n, &format!(r#","esm":"{}""#, noise(3_400, 3)));
+        if !writer.has_room_for(&row) {
+            break;
+        }
+        writer.push(&row).unwrap();
+    }
+    let file = writer.finish().unwrap();
+    let metadata = metadata(&file);
+    assert_eq!(metadata.num_row_groups(), 1);
+    assert!(file.metrics.record_count > 2_000);
+    let chunks_end = metadata.row_group(0).columns().iter().map(|chunk| {
+        let (start, len_bytes) = chunk.byte_range();
+        start + len_bytes
+    });
+    let rest_len_bytes = file.bytes.len() as u64 - chunks_end.max().unwrap();
+    assert!(rest_len_bytes <= 16 * 1024, "{rest_len_bytes} bytes");
 }
