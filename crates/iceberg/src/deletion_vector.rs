@@ -197,3 +197,114 @@ impl Reader<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use roaring::RoaringTreemap;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// The blob of the bitmaps, with what Iceberg puts around them.
+    fn blob(bitmaps: &RoaringTreemap) -> Vec<u8> {
+        let mut checked = MAGIC.to_vec();
+        bitmaps.serialize_into(&mut checked).unwrap();
+        seal(&checked)
+    }
+
+    fn seal(checked: &[u8]) -> Vec<u8> {
+        let mut crc = flate2::Crc::new();
+        crc.update(checked);
+        let len = u32::try_from(checked.len()).unwrap().to_be_bytes();
+        [&len, checked, &crc.sum().to_be_bytes()].concat()
+    }
+
+    /// Array, bitset and run containers, in the first 32 bits and beyond.
+    fn mixed() -> RoaringTreemap {
+        let mut bitmaps: RoaringTreemap =
+            [0, 1, 5, 65_535, 65_536, 1 << 32, (1 << 40) + 7].into_iter().collect();
+        bitmaps.extend((200_000..230_000).step_by(3));
+        bitmaps.insert_range(1_000_000..1_100_000);
+        bitmaps.optimize();
+        bitmaps
+    }
+
+    #[test]
+    fn every_kind_of_container_is_searched() {
+        let bitmaps = mixed();
+        let vector = DeletionVector::parse(blob(&bitmaps)).unwrap();
+        let near = bitmaps.iter().flat_map(|p| [p.saturating_sub(1), p, p + 1]);
+        for position in near.chain([u64::MAX, 1 << 48]) {
+            assert_eq!(vector.contains(position), bitmaps.contains(position), "{position}");
+        }
+        let kinds: Vec<Kind> = vector.containers.iter().map(|c| c.kind).collect();
+        assert!([Kind::Array, Kind::Bitset, Kind::Runs].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    }
+
+    #[test]
+    fn vector_without_positions_deletes_nothing() {
+        let vector = DeletionVector::parse(blob(&RoaringTreemap::new())).unwrap();
+        assert!(!vector.contains(0));
+    }
+
+    #[test]
+    fn broken_blobs_are_typed_errors() {
+        let whole = blob(&mixed());
+        for len in 0..whole.len() {
+            assert_eq!(DeletionVector::parse(whole[..len].to_vec()).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        for idx in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[idx] ^= 0x10;
+            assert_eq!(DeletionVector::parse(broken).unwrap_err().kind(), ErrorKind::Corrupt, "{idx}");
+        }
+        let bad_count = [MAGIC.as_slice(), &u64::MAX.to_le_bytes()].concat();
+        let bad_cookie = [MAGIC.as_slice(), &1_u64.to_le_bytes(), &[0; 4], &7_u32.to_le_bytes()].concat();
+        let twice =
+            [MAGIC.as_slice(), &2_u64.to_le_bytes(), &[0; 4], &empty(), &[0; 4], &one(), &[0; 4], &one()];
+        for checked in [bad_count, bad_cookie, twice.concat()] {
+            let error = DeletionVector::parse(seal(&checked)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+        let long = vec![0; BLOB_LEN_BYTES_MAX + 1];
+        assert_eq!(DeletionVector::parse(long).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    }
+
+    fn empty() -> Vec<u8> {
+        [COOKIE_NO_RUNS.to_le_bytes(), 0_u32.to_le_bytes()].concat()
+    }
+
+    fn one() -> Vec<u8> {
+        [COOKIE_NO_RUNS.to_le_bytes(), 1_u32.to_le_bytes(), [0; 4], [16, 0, 0, 0], [3, 0, 0, 0]].concat()
+    }
+
+    proptest! {
+        #[test]
+        fn vector_holds_the_positions_of_its_bitmaps(
+            positions in prop::collection::btree_set(prop_oneof![0..70_000_u64, any::<u64>()], 0..300),
+            runs in prop::collection::vec((0..200_000_u64, 1..5_000_u64), 0..5),
+            probes in prop::collection::vec(0..210_000_u64, 0..300),
+        ) {
+            let mut bitmaps: RoaringTreemap = positions.iter().copied().collect();
+            for (start, len) in runs {
+                bitmaps.insert_range(start..start + len);
+            }
+            bitmaps.optimize();
+            let vector = DeletionVector::parse(blob(&bitmaps)).unwrap();
+            for position in positions.iter().chain(&probes) {
+                prop_assert_eq!(vector.contains(*position), bitmaps.contains(*position));
+            }
+        }
+
+        #[test]
+        fn noise_with_a_checksum_is_never_a_panic(noise in prop::collection::vec(any::<u8>(), 0..200)) {
+            for count in [1_u64, 3] {
+                let checked = [MAGIC.as_slice(), &count.to_le_bytes(), &[0; 4], &COOKIE_RUNS.to_le_bytes(), &noise].concat();
+                if let Ok(vector) = DeletionVector::parse(seal(&checked)) {
+                    let _ = vector.contains(77);
+                }
+            }
+        }
+    }
+}

@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub manifests: Manifests,
     /// The schema that was current then.
     pub schema_id: Option<i32>,
+    /// How many data files it has, by the summary's word.
+    pub stated_data_file_count: Option<u64>,
     /// Whether its manifest list is encrypted.
     pub is_encrypted: bool,
 }
@@ -204,6 +206,13 @@ struct SnapshotJson {
     manifests: Option<Vec<String>>,
     schema_id: Option<i32>,
     key_id: Option<String>,
+    summary: Option<SummaryJson>,
+}
+
+#[derive(Deserialize)]
+struct SummaryJson {
+    #[serde(rename = "total-data-files")]
+    total_data_files: Option<String>,
 }
 
 fn require<T>(value: Option<T>, field: &'static str) -> Result<T, Error> {
@@ -318,6 +327,7 @@ impl SnapshotJson {
             timestamp_ms: self.timestamp_ms,
             manifests,
             schema_id: self.schema_id,
+            stated_data_file_count: self.summary.and_then(|s| s.total_data_files?.parse().ok()),
             is_encrypted: self.key_id.is_some(),
         })
     }

@@ -197,3 +197,227 @@ fn signed_uuid_excludes(value: &Literal, lower: &[u8], upper: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data_file::{FileContent, FileFormat};
+
+    const FIELD: i32 = 1;
+
+    fn key(value: Literal) -> KeyPredicate {
+        let ty = value.primitive_type();
+        KeyPredicate { terms: vec![KeyTerm { field_id: FIELD, ty, value }] }
+    }
+
+    fn spec(transform: &str) -> PartitionSpec {
+        let transform = Transform::parse(transform);
+        let field = PartitionField { source_id: Some(FIELD), field_id: 1000, name: "p".into(), transform };
+        PartitionSpec { spec_id: 0, fields: vec![field] }
+    }
+
+    fn file(partition: PartitionValue, stats: ColumnStats) -> DataFile {
+        DataFile {
+            content: FileContent::Data,
+            location: "l".into(),
+            format: FileFormat::Parquet,
+            spec_id: 0,
+            partition: vec![partition],
+            record_count: 1,
+            stated_len_bytes: 1,
+            stats: vec![ColumnStats { field_id: FIELD, ..stats }],
+            equality_ids: vec![FIELD],
+            sort_order_id: None,
+            referenced_data_file: None,
+            content_offset: None,
+            content_size_bytes: None,
+            is_encrypted: false,
+        }
+    }
+
+    fn manifest(summary: PartitionSummary) -> ManifestFile {
+        ManifestFile { partitions: vec![summary], ..ManifestFile::inline("m") }
+    }
+
+    fn text(s: &str) -> Literal {
+        Literal::String(s.to_owned())
+    }
+
+    fn bounds(lower: &[u8], upper: &[u8]) -> ColumnStats {
+        ColumnStats {
+            lower_bound: Some(lower.into()),
+            upper_bound: Some(upper.into()),
+            ..ColumnStats::default()
+        }
+    }
+
+    use Pruning::{CannotMatch, MightMatch};
+
+    #[track_caller]
+    fn check_partition(transform: &str, value: Literal, stored: PartitionValue, expected: Pruning) {
+        let found = key(value).prune_file(&file(stored.clone(), ColumnStats::default()), &spec(transform));
+        assert_eq!(found, expected, "{transform} {stored:?}");
+    }
+
+    #[test]
+    fn partition_value_prunes_where_it_is_another_than_the_keys() {
+        let is = PartitionValue::Is;
+        check_partition("identity", text("a"), is(text("a")), MightMatch);
+        check_partition("identity", text("a"), is(text("b")), CannotMatch);
+        check_partition("identity", text("a"), PartitionValue::Null, CannotMatch);
+        check_partition("identity", text("a"), PartitionValue::Unknown, MightMatch);
+        // A value that cannot be one of the column says nothing.
+        check_partition("identity", text("a"), is(Literal::Boolean(true)), MightMatch);
+        check_partition("identity", Literal::Int(3), is(Literal::Long(3)), MightMatch);
+        check_partition("identity", Literal::Int(3), is(Literal::Long(4)), CannotMatch);
+        check_partition("identity", Literal::Timestamptz(3), is(Literal::Timestamp(3)), MightMatch);
+        check_partition("identity", Literal::Timestamptz(3), is(Literal::Timestamp(4)), CannotMatch);
+        check_partition("identity", Literal::Double(f64::NAN), is(Literal::Double(f64::NAN)), MightMatch);
+        check_partition("identity", Literal::Double(0.0), is(Literal::Double(-0.0)), MightMatch);
+        check_partition("bucket[4]", text("iceberg"), is(Literal::Long(1)), MightMatch);
+        check_partition("bucket[4]", text("iceberg"), is(Literal::Long(2)), CannotMatch);
+        check_partition("truncate[1]", text("ab"), is(text("a")), MightMatch);
+        check_partition("truncate[1]", text("ab"), is(text("b")), CannotMatch);
+        check_partition("day", Literal::Timestamp(0), is(Literal::Date(0)), MightMatch);
+        check_partition("day", Literal::Timestamp(0), is(Literal::Long(0)), MightMatch);
+        check_partition("day", Literal::Timestamp(0), is(Literal::Date(1)), CannotMatch);
+        // Written by one who rounded towards zero.
+        check_partition("day", Literal::Timestamp(-1), is(Literal::Date(-1)), MightMatch);
+        check_partition("day", Literal::Timestamp(-1), is(Literal::Date(0)), MightMatch);
+        check_partition("day", Literal::Timestamp(-1), is(Literal::Date(1)), CannotMatch);
+        check_partition("void", text("a"), PartitionValue::Null, MightMatch);
+        check_partition("zorder", text("a"), is(text("b")), MightMatch);
+    }
+
+    #[track_caller]
+    fn check_bounds(value: Literal, lower: &[u8], upper: &[u8], expected: Pruning) {
+        let file = file(PartitionValue::Unknown, bounds(lower, upper));
+        assert_eq!(key(value.clone()).prune_file(&file, &spec("void")), expected, "{value:?}");
+        assert_eq!(key(value.clone()).prune_equality_deletes(&file), expected, "{value:?}");
+        let summary = PartitionSummary {
+            lower_bound: Some(lower.into()),
+            upper_bound: Some(upper.into()),
+            ..PartitionSummary::default()
+        };
+        assert_eq!(
+            key(value.clone()).prune_manifest(&manifest(summary), &spec("identity")),
+            expected,
+            "{value:?}"
+        );
+    }
+
+    #[test]
+    fn bounds_prune_what_lies_outside() {
+        check_bounds(text("m"), b"a", b"z", MightMatch);
+        check_bounds(text("m"), b"m", b"m", MightMatch);
+        check_bounds(text("m"), b"n", b"z", CannotMatch);
+        check_bounds(text("m"), b"a", b"l", CannotMatch);
+        // Cut after 16 characters, the upper one raised.
+        check_bounds(text("guide/000000000000007"), b"guide/0000000000", b"guide/0000000001", MightMatch);
+        // Cut inside a character.
+        check_bounds(text("é"), &[0xc3], &[0xc4], MightMatch);
+        check_bounds(text("z"), &[0xc3], &[0xc4], CannotMatch);
+        check_bounds(Literal::Long(5), &1_i64.to_le_bytes(), &9_i64.to_le_bytes(), MightMatch);
+        check_bounds(Literal::Long(-5), &1_i64.to_le_bytes(), &9_i64.to_le_bytes(), CannotMatch);
+        // Written when the column was an int.
+        check_bounds(Literal::Long(10), &1_i32.to_le_bytes(), &9_i32.to_le_bytes(), CannotMatch);
+        check_bounds(Literal::Double(1.5), &1_f32.to_le_bytes(), &2_f32.to_le_bytes(), MightMatch);
+        // Bounds of another length than the type's say nothing.
+        check_bounds(Literal::Long(10), &[1], &[9], MightMatch);
+        check_bounds(Literal::Double(-0.0), &0_f64.to_le_bytes(), &1_f64.to_le_bytes(), MightMatch);
+        check_bounds(Literal::Double(1.0), &f64::NAN.to_le_bytes(), &f64::NAN.to_le_bytes(), MightMatch);
+        let decimal = |unscaled| Literal::Decimal { unscaled, scale: 2 };
+        check_bounds(decimal(300), &[1], &[0x01, 0x00], CannotMatch);
+        check_bounds(decimal(-3), &[0xfd], &[0x05], MightMatch);
+        // Above in unsigned order, below in signed order: one of the two is the writer's.
+        let (low, high) = ([0x10; 16], [0x20; 16]);
+        check_bounds(Literal::Uuid([0x90; 16]), &low, &high, CannotMatch);
+        check_bounds(Literal::Uuid([0x18; 16]), &low, &high, MightMatch);
+        check_bounds(Literal::Uuid([0xf0; 16]), &[0x90; 16], &[0x20; 16], MightMatch);
+    }
+
+    #[test]
+    fn nan_is_pruned_by_its_count_alone() {
+        let nan = || key(Literal::Double(f64::NAN));
+        let stats =
+            |nan_count| ColumnStats { nan_count, ..bounds(&1_f64.to_le_bytes(), &2_f64.to_le_bytes()) };
+        for (nan_count, expected) in [(None, MightMatch), (Some(1), MightMatch), (Some(0), CannotMatch)] {
+            let file = file(PartitionValue::Unknown, stats(nan_count));
+            assert_eq!(nan().prune_file(&file, &spec("void")), expected, "{nan_count:?}");
+        }
+    }
+
+    #[test]
+    fn column_of_nulls_and_manifest_of_no_files_are_pruned() {
+        let counts =
+            |value_count, null_count| ColumnStats { value_count, null_count, ..ColumnStats::default() };
+        for (stats, expected) in [
+            (counts(Some(3), Some(3)), CannotMatch),
+            (counts(Some(3), Some(2)), MightMatch),
+            (counts(None, Some(3)), MightMatch),
+            (counts(Some(0), Some(0)), MightMatch),
+        ] {
+            let found =
+                key(text("a")).prune_file(&file(PartitionValue::Unknown, stats.clone()), &spec("void"));
+            assert_eq!(found, expected, "{stats:?}");
+        }
+        for (live_file_count, expected) in [(Some(0), CannotMatch), (Some(1), MightMatch), (None, MightMatch)]
+        {
+            let manifest = ManifestFile { live_file_count, ..manifest(PartitionSummary::default()) };
+            assert_eq!(key(text("a")).prune_manifest(&manifest, &spec("void")), expected);
+        }
+    }
+
+    fn literals() -> impl Strategy<Value = Literal> {
+        prop_oneof![
+            any::<i32>().prop_map(Literal::Int),
+            any::<i64>().prop_map(Literal::Long),
+            any::<f64>().prop_map(Literal::Double),
+            any::<i128>().prop_map(|v| Literal::Decimal { unscaled: v >> 2, scale: 3 }),
+            any::<i32>().prop_map(Literal::Date),
+            any::<i64>().prop_map(Literal::Timestamptz),
+            any::<i64>().prop_map(Literal::TimestampNs),
+            "\\PC{0,12}".prop_map(Literal::String),
+            any::<[u8; 16]>().prop_map(Literal::Uuid),
+            prop::collection::vec(any::<u8>(), 0..9).prop_map(Literal::Binary),
+        ]
+    }
+
+    proptest! {
+        /// The form in which a manifest has a partition value loses the column's type.
+        #[test]
+        fn file_of_the_keys_own_partition_is_never_pruned(value in literals(), transform in 0..8_usize) {
+            let names = ["identity", "bucket[16]", "truncate[3]", "year", "month", "day", "hour", "void"];
+            let spec = spec(names[transform]);
+            let Some(stored) = Transform::parse(names[transform]).apply(&value) else { return Ok(()) };
+            let bound = stored.encode();
+            let raw = match stored {
+                Literal::Int(v) => Literal::Long(v.into()),
+                Literal::Timestamptz(v) => Literal::Timestamp(v),
+                Literal::Uuid(v) => Literal::Binary(v.to_vec()),
+                other => other,
+            };
+            let file = file(PartitionValue::Is(raw), bounds(&value.encode(), &value.encode()));
+            prop_assert_eq!(key(value.clone()).prune_file(&file, &spec), MightMatch);
+            let summary = PartitionSummary {
+                lower_bound: Some(bound.clone().into()),
+                upper_bound: Some(bound.into()),
+                ..PartitionSummary::default()
+            };
+            prop_assert_eq!(key(value).prune_manifest(&manifest(summary), &spec), MightMatch);
+        }
+
+        #[test]
+        fn single_values_round_trip(value in literals()) {
+            let read = Literal::decode(&value.encode(), value.primitive_type()).unwrap();
+            prop_assert!(read.is_same(&value), "{:?} {:?}", read, value);
+        }
+
+        #[test]
+        fn bounds_of_any_bytes_are_never_a_panic(value in literals(), a in prop::collection::vec(any::<u8>(), 0..20)) {
+            let _ = key(value).prune_file(&file(PartitionValue::Is(Literal::Binary(a.clone())), bounds(&a, &a)), &spec("identity"));
+        }
+    }
+}

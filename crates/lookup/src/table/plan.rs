@@ -96,6 +96,7 @@ impl Planner {
                             object: read.object().clone(),
                             source,
                         })?;
+                        check_complete(read.object(), &list, query)?;
                         let list = Arc::new(list);
                         let len_bytes = bytes.len() as u64 * PARSED_GROWTH;
                         held.put(read.object(), Held::ManifestList(Arc::clone(&list)), len_bytes);
@@ -215,6 +216,16 @@ impl Planner {
         self.state = State::Manifests { found, reads };
         Step::Need(self.wave.needs())
     }
+}
+
+/// A list that was cut off before its first block is a valid one without manifests.
+fn check_complete(object: &ObjectKey, list: &ManifestList, query: &Resolved) -> Result<(), TableError> {
+    let stated = query.snapshot.as_ref().and_then(|s| s.stated_data_file_count);
+    if list.manifests.is_empty() && stated.is_some_and(|count| count > 0) {
+        let (object, found) = (object.clone(), "0".to_owned());
+        return Err(TableError::Inconsistent { object, what: "count of manifests", found });
+    }
+    Ok(())
 }
 
 /// Chooses the data files that may hold the key, and the deletes that apply to each.
