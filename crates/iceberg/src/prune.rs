@@ -199,6 +199,7 @@ fn signed_uuid_excludes(value: &Literal, lower: &[u8], upper: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "a table of cases reads better without references")]
 mod tests {
     use proptest::prelude::*;
 
