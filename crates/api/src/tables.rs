@@ -172,6 +172,12 @@ impl HeldLake {
     pub fn forget_pointers(&self) {
         self.pointers.borrow_mut().clear();
     }
+
+    /// Forgets everything, as a fresh isolate has.
+    pub fn forget_all(&self) {
+        self.forget_pointers();
+        *self.parsed.borrow_mut() = ByteLru::new(HELD_LEN_BYTES_MAX);
+    }
 }
 
 impl HeldObjects for &HeldLake {

@@ -10,6 +10,9 @@ pub(crate) async fn route(head: &RequestHead, request: &Request, env: &Env) -> R
     if !Setting(env).is_development() {
         return Ok(None);
     }
+    if head.path == "/$.dev/forget" {
+        return env.service("SERVE")?.fetch_request(request.clone()?).await.map(Some);
+    }
     let lake = env.service("LAKE")?;
     if head.path != "/$.dev/flush" {
         return lake.fetch_request(request.clone()?).await.map(Some);

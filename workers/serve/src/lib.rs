@@ -34,7 +34,10 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::
     let head = read_head(&request);
     let is_development = Setting(&env).is_development();
     if is_development && head.path == "/$.dev/forget" {
-        HELD.with(|held| held.forget_pointers());
+        HELD.with(|held| match head.query.as_str() {
+            "held=1" => held.forget_all(),
+            _ => held.forget_pointers(),
+        });
         return worker::Response::empty();
     }
     let mut cost = ReadCost::default();
