@@ -286,6 +286,9 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         let chunker = Chunker::new(mode.chunk_len_bytes_max());
         self.started =
             Some(Started { ns: ns.clone(), terms, renderer, chunker, open_lines: Lines::default() });
+        if mode != Mode::Bulk && self.tally.rejected > 0 {
+            self.stop_sending();
+        }
         Ok(())
     }
 
@@ -295,7 +298,8 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
 
     fn reject(&mut self, line: u64, error: LineError) {
         self.tally.reject(line, error);
-        if self.mode() != Some(Mode::Bulk) {
+        // Before a valid record came, nobody knows the mode yet; `start` looks back.
+        if self.mode().is_some_and(|mode| mode != Mode::Bulk) {
             self.stop_sending();
         }
     }
