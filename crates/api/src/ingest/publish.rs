@@ -5,6 +5,9 @@
 //! taken before it. Bulk skips bad lines. Every mode reads to the end of the body, so that the counts are exact; only a
 //! limit of the request ends the reading.
 
+use std::{pin::pin, task::Poll};
+
+use bytes::Bytes;
 use firn_auth::identity::Identity;
 use firn_ndjson::{
     chunk::{Chunk, Chunker},
@@ -23,7 +26,8 @@ use firn_types::{
     visibility::Visibility,
 };
 use futures::{
-    future::{FutureExt, LocalBoxFuture},
+    future::{Either, FutureExt, LocalBoxFuture, select},
+    poll,
     stream::{FuturesUnordered, StreamExt},
 };
 
@@ -33,7 +37,7 @@ use super::{
     tally::{Lines, Tally},
 };
 use crate::{
-    ports::{Body, ChunkSink, Durability, SinkError},
+    ports::{Body, BodyError, ChunkSink, Durability, SinkError},
     problem::Problem,
 };
 
@@ -167,7 +171,7 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         let mut framer = Framer::default();
         let mut len_bytes = 0_u64;
         while self.stopped != Some(Stopped::Reading) {
-            let next = body.next().await.map_err(|error| {
+            let next = self.next_bytes(body).await.map_err(|error| {
                 let detail =
                     "the body ended before it was complete; nothing after the last whole chunk was taken";
                 Problem::new(ErrorCode::BodyIncomplete, detail).because(&error)
@@ -193,6 +197,20 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             }
         }
         Ok(())
+    }
+
+    /// The next bytes of the body, while chunks under way go on.
+    async fn next_bytes(&mut self, body: &mut impl Body) -> Result<Option<Bytes>, BodyError> {
+        let mut next = pin!(body.next());
+        loop {
+            if self.in_flight.is_empty() {
+                return next.await;
+            }
+            match select(next.as_mut(), self.in_flight.next()).await {
+                Either::Left((bytes, _)) => return bytes,
+                Either::Right((sent, _)) => self.received(sent),
+            }
+        }
     }
 
     fn limits(&self) -> Limits {
@@ -345,11 +363,20 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             Sent { chunk, lines, result }
         };
         self.in_flight.push(sent.boxed_local());
+        // A future does nothing until it is polled: this starts the send before the next line is read.
+        if let Poll::Ready(sent) = poll!(self.in_flight.next()) {
+            self.received(sent);
+        }
     }
 
     /// Waits for one chunk under way.
     async fn receive(&mut self) {
-        let Some(sent) = self.in_flight.next().await else { return };
+        let sent = self.in_flight.next().await;
+        self.received(sent);
+    }
+
+    fn received(&mut self, sent: Option<Sent>) {
+        let Some(sent) = sent else { return };
         if let Some(started) = &mut self.started {
             started.chunker.recycle(sent.chunk.json);
         }
