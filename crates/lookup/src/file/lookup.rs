@@ -2,12 +2,11 @@
 
 use std::{ops::Range, sync::Arc};
 
-use firn_iceberg::value::Value;
 use firn_types::object::ByteRange;
 
 use crate::{
     file::{
-        FileRequest, FoundRow, RowSelection, When,
+        FileRequest, FoundRow, Goal, RowSelection, When,
         bloom::BloomProbe,
         error::{Cause, Located, LookupError},
         fetched::Fetched,
@@ -15,6 +14,7 @@ use crate::{
         group::{Allowance, Group},
         index::{Wanted, index_needs, keep_indexes},
         limits::{BLOOM_PAYS_LEN_BYTES, HELD_LEN_BYTES_MAX, SPECULATIVE_LEN_BYTES_MAX},
+        matched::Matched,
         plan::{Candidate, Plan},
         prune::prune_pages,
         rows::RowSet,
@@ -32,6 +32,7 @@ pub struct FileLookup {
     footer: Option<FileFooter>,
     fetched: Fetched,
     allowance: Allowance,
+    goal: Goal,
     state: State,
 }
 
@@ -71,17 +72,11 @@ struct TargetWork {
     groups: Vec<Matched>,
 }
 
-/// The rows of a row group that equal the key, and the columns that were read of them.
-#[derive(Debug)]
-struct Matched {
-    group: Group,
-    values: Vec<Option<Vec<Option<Value>>>>,
-}
-
 /// The outcome of one transition.
 enum Next {
     Need(State, Vec<Need>),
     Go(State),
+    Pause(State, Vec<FoundRow>),
     Done(Vec<FoundRow>),
 }
 
@@ -94,6 +89,7 @@ impl FileLookup {
             footer,
             fetched: Fetched::default(),
             allowance: Allowance::default(),
+            goal: Goal::All,
             state: State::Start,
         }
     }
@@ -103,11 +99,31 @@ impl FileLookup {
         self.footer.clone().map(Arc::new)
     }
 
+    /// Sets how far [`Self::step`] goes. A lookup that answered at a nearer goal goes on from there.
+    pub fn set_goal(&mut self, goal: Goal) {
+        self.goal = goal;
+    }
+
+    /// The first kind of column that the rows of the last answer lack: their values there are null. `None` where the
+    /// answer was complete.
+    pub fn unread(&self) -> Option<When> {
+        let State::Targets(plan, work) = &self.state else { return None };
+        let open = work.groups.iter().flat_map(Matched::open_columns).filter_map(|idx| plan.columns.get(idx));
+        open.map(|column| column.when).min_by_key(|when| *when == When::Target)
+    }
+
+    /// Forgets all rows but the one at `position`.
+    pub fn keep_only(&mut self, position: u64) {
+        if let State::Targets(_, work) = &mut self.state {
+            work.groups.retain_mut(|matched| matched.keep_only(position));
+        }
+    }
+
     /// Goes on with the answers to the needs of the step before, in their order; with none at first.
     ///
     /// # Errors
-    /// *Corrupt*, *unsupported* or *limit*; the lookup is then over. So it is after the answer: a further step gives
-    /// no rows.
+    /// *Corrupt*, *unsupported* or *limit*; the lookup is then over. So it is after a complete answer: a further step
+    /// gives no rows.
     pub fn step(&mut self, supplied: Vec<Supplied>) -> Result<Step<Vec<FoundRow>>, LookupError> {
         let (mut tail, mut state) = (None, std::mem::replace(&mut self.state, State::Done));
         for Supplied { bytes, offset, object_len_bytes } in supplied {
@@ -119,6 +135,10 @@ impl FileLookup {
             match next {
                 Next::Go(next) => state = next,
                 Next::Done(rows) => return Ok(Step::Done(rows)),
+                Next::Pause(next, rows) => {
+                    self.state = next;
+                    return Ok(Step::Done(rows));
+                }
                 Next::Need(next, needs) => {
                     self.check_held(&needs).map_err(|cause| LookupError::new(&self.request.object, cause))?;
                     self.state = next;
@@ -254,7 +274,7 @@ impl FileLookup {
                 return Ok(Next::Go(State::Targets(plan, TargetWork { groups: work.done })));
             }
             let is_only = work.waiting.len() == 0 && work.done.is_empty();
-            work.columns = first_columns(&plan, &mut work.batch, is_only, footer)?;
+            work.columns = first_columns(&plan, &mut work.batch, is_only, self.goal, footer)?;
         }
         let mut missing = Vec::new();
         for group in &mut work.batch {
@@ -270,7 +290,7 @@ impl FileLookup {
             if group.rows.is_empty() {
                 continue;
             }
-            let mut matched = Matched { group, values: vec![None; plan.columns.len()] };
+            let mut matched = Matched::new(group, &plan);
             matched.read(&plan, &work.columns, footer, &self.fetched, &mut self.allowance)?;
             work.done.push(matched);
         }
@@ -282,56 +302,25 @@ impl FileLookup {
 
     fn read_targets(&mut self, plan: Plan, mut work: TargetWork) -> Result<Next, Located> {
         let footer = Self::footer_ref(self.footer.as_ref())?;
+        let goal = self.goal;
         let mut missing = Vec::new();
         for matched in &mut work.groups {
-            let leaves = plan.leaves(&[], &matched.open_columns());
+            let leaves = plan.leaves(&[], &matched.open_columns_of(&plan, goal));
             missing.extend(matched.group.needs(footer, &leaves, &self.fetched, &mut self.allowance)?);
         }
         if !missing.is_empty() {
             let needs = self.needs(missing, Role::TargetPages);
             return Ok(Next::Need(State::Targets(plan, work), needs));
         }
-        let mut rows = Vec::new();
-        for mut matched in work.groups {
-            let open = matched.open_columns();
+        for matched in &mut work.groups {
+            let open = matched.open_columns_of(&plan, goal);
             matched.read(&plan, &open, footer, &self.fetched, &mut self.allowance)?;
-            rows.extend(matched.into_rows());
         }
-        Ok(Next::Done(rows))
-    }
-}
-
-impl Matched {
-    /// Numbers of the columns that were not read yet.
-    fn open_columns(&self) -> Vec<usize> {
-        (0..).zip(&self.values).filter(|(_, values)| values.is_none()).map(|(idx, _)| idx).collect()
-    }
-
-    fn read(
-        &mut self,
-        plan: &Plan,
-        columns: &[usize],
-        footer: &FileFooter,
-        fetched: &Fetched,
-        allowance: &mut Allowance,
-    ) -> Result<(), Located> {
-        for idx in columns {
-            if let (Some(column), Some(values)) = (plan.columns.get(*idx), self.values.get_mut(*idx)) {
-                *values = Some(self.group.read_column(footer, &column.projection, fetched, allowance)?);
-            }
+        if work.groups.iter().all(|matched| matched.open_columns().is_empty()) {
+            return Ok(Next::Done(work.groups.into_iter().flat_map(Matched::into_rows).collect()));
         }
-        Ok(())
-    }
-
-    fn into_rows(self) -> impl Iterator<Item = FoundRow> {
-        let mut columns: Vec<_> =
-            self.values.into_iter().map(|v| v.unwrap_or_default().into_iter()).collect();
-        let first = self.group.first_position;
-        let rows: Vec<u64> = self.group.rows.rows().collect();
-        rows.into_iter().map(move |row| FoundRow {
-            position: first + row,
-            values: columns.iter_mut().map(|column| column.next().flatten()).collect(),
-        })
+        let rows = work.groups.iter().flat_map(Matched::rows_so_far).collect();
+        Ok(Next::Pause(State::Targets(plan, work), rows))
     }
 }
 
@@ -417,6 +406,7 @@ fn first_columns(
     plan: &Plan,
     batch: &mut [Group],
     is_only: bool,
+    goal: Goal,
     footer: &FileFooter,
 ) -> Result<Vec<usize>, Located> {
     let (with_key, targets) = (plan.columns_of(When::WithKey), plan.columns_of(When::Target));
@@ -429,8 +419,8 @@ fn first_columns(
             target_len = target_len.saturating_add(group.len_bytes_of(footer, leaf_idx)?);
         }
     }
-    let rows_are_known = batch.iter().all(|group| group.open_keys.is_empty());
-    let is_one_row = batch.iter().map(|group| group.rows.row_count()).sum::<u64>() == 1;
+    let rows_are_known = goal == Goal::All && batch.iter().all(|group| group.open_keys.is_empty());
+    let is_one_row = goal == Goal::All && batch.iter().map(|group| group.rows.row_count()).sum::<u64>() == 1;
     let is_one_range = batch.iter().map(|group| group.rows.ranges().len()).sum::<usize>() == 1;
     let is_cheap = is_one_range && target_len <= SPECULATIVE_LEN_BYTES_MAX;
     let all = || with_key.iter().chain(&targets).copied().collect();

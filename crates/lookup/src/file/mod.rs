@@ -34,6 +34,7 @@ mod fetched;
 mod group;
 mod header;
 mod index;
+mod matched;
 mod page;
 mod plan;
 mod prune;
@@ -91,6 +92,29 @@ pub enum When {
     WithKey,
     /// Large: only for rows that were found.
     Target,
+}
+
+/// How far a lookup goes before it answers. A caller that asks several files goes by stages, so that content is read of
+/// the row that wins alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// The rows that equal the key. Columns come with them where they cost no wave and few bytes.
+    Rows,
+    /// And their columns of [`When::WithKey`].
+    Small,
+    /// And all others.
+    #[default]
+    All,
+}
+
+impl Goal {
+    /// Whether columns of this kind are read on the way.
+    pub(crate) const fn includes(self, when: When) -> bool {
+        match (self, when) {
+            (Self::All, _) | (Self::Small, When::WithKey) => true,
+            (Self::Rows, _) | (Self::Small, When::Target) => false,
+        }
+    }
 }
 
 /// A column of the table.
