@@ -101,3 +101,71 @@ pub(crate) fn reserve_within(buffer: &mut Vec<u8>, additional: usize, len_bytes_
         buffer.reserve_exact(capacity - buffer.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks_of(len_bytes_max: usize, rows: &[&str]) -> Vec<Chunk> {
+        let mut chunker = Chunker::new(len_bytes_max);
+        let mut chunks: Vec<Chunk> =
+            rows.iter().zip(10..).filter_map(|(row, line)| chunker.push(line, row.as_bytes())).collect();
+        chunks.extend(chunker.finish());
+        assert_eq!(chunker.finish(), None);
+        chunks
+    }
+
+    #[track_caller]
+    fn check(len_bytes_max: usize, rows: &[&str], expected: &[(&str, u64, u64)]) {
+        let chunks = chunks_of(len_bytes_max, rows);
+        let found: Vec<(&str, u64, u64)> = chunks
+            .iter()
+            .map(|chunk| (std::str::from_utf8(&chunk.json).unwrap(), chunk.first_line, chunk.last_line))
+            .collect();
+        assert_eq!(found, expected);
+        assert!(chunks.iter().all(|c| c.record_count == c.last_line - c.first_line + 1));
+    }
+
+    #[test]
+    fn chunk_closes_before_the_row_that_would_exceed_it() {
+        check(9, &[], &[]);
+        check(9, &["{}"], &[("[{}]", 10, 10)]);
+        check(7, &["{}", "{}"], &[("[{},{}]", 10, 11)]);
+        check(6, &["{}", "{}"], &[("[{}]", 10, 10), ("[{}]", 11, 11)]);
+        check(9, &["{}", "{}", "{}", "{}"], &[("[{},{}]", 10, 11), ("[{},{}]", 12, 13)]);
+        check(10, &["{}", "{}", "{}", "{}"], &[("[{},{},{}]", 10, 12), ("[{}]", 13, 13)]);
+    }
+
+    #[test]
+    fn larger_row_is_a_chunk_alone() {
+        let large = r#"{"a":"aaaa"}"#;
+        let alone = r#"[{"a":"aaaa"}]"#;
+        check(7, &["{}", large, "{}", "{}"], &[("[{}]", 10, 10), (alone, 11, 11), ("[{},{}]", 12, 13)]);
+        check(0, &["{}", "{}"], &[("[{}]", 10, 10), ("[{}]", 11, 11)]);
+    }
+
+    #[test]
+    fn buffers_are_used_again_and_stay_within_the_limit() {
+        let mut chunker = Chunker::new(100_000);
+        let row = vec![b'1'; 30_000];
+        let mut closed = Vec::new();
+        for line in 0..10 {
+            closed.extend(chunker.push(line, &row));
+        }
+        assert!(closed.iter().all(|chunk| chunk.json.capacity() <= 100_000 && chunk.record_count == 3));
+        let buffer = closed.remove(0).json;
+        let (place, capacity) = (buffer.as_ptr(), buffer.capacity());
+        chunker.recycle(buffer);
+        chunker.recycle(Vec::with_capacity(100_001));
+        assert_eq!(chunker.spare.len(), 1);
+        for line in 10..13 {
+            closed.extend(chunker.push(line, &row));
+        }
+        let last = chunker.finish().unwrap();
+        assert_eq!((last.json.as_ptr(), last.json.capacity()), (place, capacity));
+        for _ in 0..10 {
+            chunker.recycle(Vec::with_capacity(16));
+        }
+        assert_eq!(chunker.spare.len(), SPARE_BUFFER_COUNT_MAX);
+    }
+}

@@ -1,7 +1,5 @@
 //! JSON strings: where they need a closer look, what their escapes mean, and how to write them (RFC 8259 §7).
 
-use std::borrow::Cow;
-
 use memchr::memchr;
 
 use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
@@ -59,75 +57,23 @@ fn parse_hex4(digits: Option<&[u8]>) -> Option<u32> {
     digits?.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// A piece of a string's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Piece<'a> {
-    /// Text without escapes.
-    Run(&'a str),
-    /// What one escape means.
-    Char(char),
-}
-
-/// The value of a valid JSON string in pieces, from the text between its quotes. Allocates nothing.
-#[derive(Clone, Debug)]
-pub(crate) struct Pieces<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Pieces<'a> {
-    pub(crate) const fn new(body: &'a str) -> Self {
-        Self { rest: body }
+/// Appends the value of a valid JSON string, from the text between its quotes.
+pub(crate) fn decode(body: &str, value: &mut String) {
+    let mut rest = body;
+    while let Some((run, escape)) = memchr(b'\\', rest.as_bytes()).and_then(|idx| rest.split_at_checked(idx))
+    {
+        value.push_str(run);
+        let Ok((character, len_bytes)) = parse_escape(escape.as_bytes()) else { return };
+        value.push(character);
+        rest = escape.get(len_bytes..).unwrap_or_default();
     }
-
-    /// The value's bytes, one by one.
-    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
-        self.flat_map(|piece| {
-            let (run, character) = match piece {
-                Piece::Run(run) => (run, None),
-                Piece::Char(character) => ("", Some(character)),
-            };
-            let mut buffer = [0; 4];
-            let len_bytes = character.map_or(0, |c| c.encode_utf8(&mut buffer).len());
-            run.bytes().chain(buffer.into_iter().take(len_bytes))
-        })
-    }
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = Piece<'a>;
-
-    fn next(&mut self) -> Option<Piece<'a>> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let run_len_bytes = memchr(b'\\', self.rest.as_bytes()).unwrap_or(self.rest.len());
-        if run_len_bytes > 0 {
-            let (run, rest) = self.rest.split_at_checked(run_len_bytes)?;
-            self.rest = rest;
-            return Some(Piece::Run(run));
-        }
-        let (character, len_bytes) = parse_escape(self.rest.as_bytes()).ok()?;
-        self.rest = self.rest.get(len_bytes..)?;
-        Some(Piece::Char(character))
-    }
-}
-
-/// The value of a valid JSON string, from the text between its quotes.
-pub(crate) fn decode(body: &str) -> Cow<'_, str> {
-    let mut value = String::with_capacity(body.len());
-    for piece in Pieces::new(body) {
-        match piece {
-            Piece::Run(run) => value.push_str(run),
-            Piece::Char(character) => value.push(character),
-        }
-    }
-    Cow::Owned(value)
+    value.push_str(rest);
 }
 
 /// Room in which [`decode_into`] always gets on: a block, and the four bytes of a character after it.
 pub(crate) const DECODE_LEN_BYTES_MIN: usize = BLOCK_LEN_BYTES + 4;
 
-/// Writes the value of a valid JSON string, from the bytes between its quotes, until these end or fewer than
+/// [`decode`] for the hot path: writes bytes that are there already, until the body ends or fewer than
 /// [`DECODE_LEN_BYTES_MIN`] are free. Gives how many bytes were read and written.
 pub(crate) fn decode_into(body: &[u8], out: &mut [u8]) -> (usize, usize) {
     let mut writer = Writer { out, len_bytes: 0 };
@@ -153,7 +99,7 @@ pub(crate) fn decode_into(body: &[u8], out: &mut [u8]) -> (usize, usize) {
     (at_idx, writer.len_bytes)
 }
 
-/// Appends `text` as the body of a JSON string, quotes not included; the inverse of [`decode`].
+/// Appends `text` as the body of a JSON string, quotes not included. [`decode`] is its inverse.
 pub(crate) fn encode(text: &str, out: &mut Vec<u8>) {
     let start_idx = out.len();
     out.resize(start_idx.saturating_add(encoded_len_bytes(text)), 0);
@@ -258,4 +204,107 @@ const fn short_escape(byte: u8) -> Option<u8> {
 /// The hexadecimal digit of a number below 16.
 pub(crate) const fn hex(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The value by both decoders, the second with rooms of `room_len_bytes`.
+    fn decoded(body: &str, room_len_bytes: usize) -> (String, Vec<u8>) {
+        let mut value = String::new();
+        decode(body, &mut value);
+        let (mut bytes, mut rest) = (Vec::new(), body.as_bytes());
+        while !rest.is_empty() {
+            let mut room = vec![0; room_len_bytes];
+            let (read_len_bytes, written_len_bytes) = decode_into(rest, &mut room);
+            assert!(read_len_bytes > 0, "it gets on");
+            bytes.extend_from_slice(&room[..written_len_bytes]);
+            rest = &rest[read_len_bytes..];
+        }
+        (value, bytes)
+    }
+
+    #[track_caller]
+    fn check_escape(escape: &str, expected: Result<(char, usize), EscapeFault>) {
+        assert_eq!(parse_escape(escape.as_bytes()), expected, "{escape}");
+    }
+
+    #[test]
+    fn escapes_are_those_of_rfc_8259() {
+        for (escape, meant) in [
+            (r#"\""#, '"'),
+            (r"\\", '\\'),
+            (r"\/", '/'),
+            (r"\b", '\u{8}'),
+            (r"\f", '\u{c}'),
+            (r"\n", '\n'),
+            (r"\r", '\r'),
+            (r"\t", '\t'),
+        ] {
+            check_escape(escape, Ok((meant, 2)));
+        }
+        check_escape(r"\u0000", Ok(('\0', 6)));
+        check_escape(r"\u00e9x", Ok(('é', 6)));
+        check_escape(r"\uFfFf", Ok(('\u{FFFF}', 6)));
+        check_escape(r"\uD7FF", Ok(('\u{D7FF}', 6)));
+        check_escape(r"\ue000", Ok(('\u{E000}', 6)));
+        check_escape(r"\ud800\udc00", Ok(('\u{10000}', 12)));
+        check_escape(r"\uDBFF\uDFFF!", Ok(('\u{10FFFF}', 12)));
+        for lone in
+            [r"\ud800", r"\udc00", r"\udfff", r"\ud800x", r"\ud800\n", r"\ud800\ud800", r"\udc00\ud800"]
+        {
+            check_escape(lone, Err(EscapeFault::LoneSurrogate));
+        }
+        check_escape(r"\ud800\ue000", Err(EscapeFault::LoneSurrogate));
+        for malformed in
+            ["\\", r"\u", r"\u12", r"\u123", r"\u123g", r"\u+123", r"\U0000", r"\a", r"\'", r"\x41", r"\0"]
+        {
+            check_escape(malformed, Err(EscapeFault::Malformed));
+        }
+        check_escape("\\\n", Err(EscapeFault::Malformed));
+        check_escape(r"\ud800\u12", Err(EscapeFault::Malformed));
+    }
+
+    #[test]
+    fn control_characters_are_written_as_escapes() {
+        let mut out = b"x".to_vec();
+        encode("a\"\\/\u{8}\t\n\u{c}\r\u{0}\u{1f}\u{7f}é", &mut out);
+        assert_eq!(out, "xa\\\"\\\\/\\b\\t\\n\\f\\r\\u0000\\u001f\u{7f}é".as_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_undoes_encoding(text in any::<String>(), room_len_bytes in DECODE_LEN_BYTES_MIN..64_usize) {
+            let mut body = Vec::new();
+            encode(&text, &mut body);
+            prop_assert_eq!(body.len(), encoded_len_bytes(&text));
+            let body = String::from_utf8(body).unwrap();
+            let (value, bytes) = decoded(&body, room_len_bytes);
+            prop_assert_eq!(&value, &text);
+            prop_assert_eq!(bytes, text.as_bytes());
+        }
+
+        #[test]
+        fn decoders_agree_with_serde_json(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    "[ -!#-\\[\\]-~é万❄]{0,40}",
+                    r#"\\["\\/bfnrt]"#,
+                    "\\\\u[0-9a-cA-C][0-9a-fA-F]{3}",
+                    "\\\\u[dD][89abAB][0-9a-f]{2}\\\\u[dD][c-fC-F][0-9A-F]{2}",
+                ],
+                0..20,
+            ),
+            room_len_bytes in DECODE_LEN_BYTES_MIN..64_usize,
+        ) {
+            let body = pieces.concat();
+            let expected: String = serde_json::from_str(&format!("\"{body}\"")).unwrap();
+            let (value, bytes) = decoded(&body, room_len_bytes);
+            prop_assert_eq!(bytes, expected.as_bytes());
+            prop_assert_eq!(value, expected);
+        }
+    }
 }

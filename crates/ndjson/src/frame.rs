@@ -185,3 +185,169 @@ fn line_of(number: u64, bytes: &[u8]) -> Option<Line<'_>> {
 fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A line as a test compares it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    enum Seen {
+        Whole(u64, Vec<u8>),
+        TooLarge(u64, u64),
+    }
+
+    impl From<Line<'_>> for Seen {
+        fn from(line: Line<'_>) -> Self {
+            match line {
+                Line::Whole { number, bytes } => Self::Whole(number, bytes.to_vec()),
+                Line::TooLarge { number, len_bytes } => Self::TooLarge(number, len_bytes),
+            }
+        }
+    }
+
+    fn lines_of<'a>(buffers: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
+        let mut framer = Framer::default();
+        let mut lines = Vec::new();
+        for mut rest in buffers {
+            while let Some(line) = framer.next_line(&mut rest) {
+                lines.push(line.into());
+            }
+            assert!(rest.is_empty());
+            assert!(framer.carry.len() <= CARRY_LEN_BYTES_MAX);
+        }
+        lines.extend(framer.finish().map(Seen::from));
+        lines
+    }
+
+    #[track_caller]
+    fn check(body: &[u8], expected: &[(u64, &str)]) {
+        let expected: Vec<Seen> =
+            expected.iter().map(|(number, text)| Seen::Whole(*number, text.as_bytes().to_vec())).collect();
+        assert_eq!(lines_of([body]), expected, "{}", body.escape_ascii());
+        assert_eq!(lines_of(body.chunks(1)), expected, "{} byte by byte", body.escape_ascii());
+        for cut_idx in 0..=body.len() {
+            let (head, tail) = body.split_at(cut_idx);
+            assert_eq!(lines_of([head, tail]), expected, "{} cut at {cut_idx}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn lines_end_at_lf_or_at_the_end_and_blank_ones_only_count() {
+        check(b"", &[]);
+        check(b"\n", &[]);
+        check(b"a", &[(1, "a")]);
+        check(b"a\n", &[(1, "a")]);
+        check(b"a\nb", &[(1, "a"), (2, "b")]);
+        check(b"a\r\nb\r\n", &[(1, "a"), (2, "b")]);
+        check(b"\n\na\n \t\r\n\r\nb\n\n", &[(3, "a"), (6, "b")]);
+        check(b"a\r", &[(1, "a")]);
+        check(b"a\r\r\nb", &[(1, "a\r"), (2, "b")]);
+        check(b"a\rb\n", &[(1, "a\rb")]);
+        check(b" a \n", &[(1, " a ")]);
+        check(b"\x0b\n\x0c\n", &[(1, "\x0b"), (2, "\x0c")]);
+    }
+
+    #[test]
+    fn byte_order_mark_is_skipped_at_the_start_only() {
+        check(b"\xEF\xBB\xBF", &[]);
+        check(b"\xEF\xBB\xBFa\nb", &[(1, "a"), (2, "b")]);
+        check(b"\xEF\xBB\xBF\n\xEF\xBB\xBFa", &[(2, "\u{FEFF}a")]);
+        check(b"\xEF\xBB\xBF\xEF\xBB\xBFa", &[(1, "\u{FEFF}a")]);
+        assert_eq!(lines_of([b"\xEF\xBB".as_slice()]), [Seen::Whole(1, b"\xEF\xBB".to_vec())]);
+        assert_eq!(lines_of(b"\xEFa\n".chunks(1)), [Seen::Whole(1, b"\xEFa".to_vec())]);
+        assert_eq!(lines_of(b"\xEF\xBB\n".chunks(1)), [Seen::Whole(1, b"\xEF\xBB".to_vec())]);
+    }
+
+    #[test]
+    fn line_in_one_buffer_is_borrowed_from_it() {
+        let body = b"aa\nbb\ncc".as_slice();
+        let mut framer = Framer::default();
+        let mut rest = body;
+        for start_idx in [0, 3] {
+            let Some(Line::Whole { bytes, .. }) = framer.next_line(&mut rest) else { panic!("a line") };
+            assert!(std::ptr::eq(bytes, &raw const body[start_idx..start_idx + 2]));
+        }
+    }
+
+    #[test]
+    fn caller_may_stop_after_any_line_and_go_on() {
+        let (first, second) = (b"a\nb\nc".to_vec(), b"d\ne".to_vec());
+        let mut framer = Framer::default();
+        let mut rest = first.as_slice();
+        assert_eq!(framer.next_line(&mut rest).map(|line| line.number()), Some(1));
+        assert_eq!(rest, b"b\nc");
+        assert_eq!(framer.next_line(&mut rest).map(|line| line.number()), Some(2));
+        assert_eq!(framer.next_line(&mut rest), None);
+        let mut rest = second.as_slice();
+        assert_eq!(framer.next_line(&mut rest), Some(Line::Whole { number: 3, bytes: b"cd" }));
+        assert_eq!(rest, b"e");
+        assert_eq!(framer.next_line(&mut rest), None);
+        assert_eq!(framer.finish(), Some(Line::Whole { number: 4, bytes: b"e" }));
+    }
+
+    #[test]
+    fn line_over_the_limit_is_reported_with_its_length_and_not_kept() {
+        for end in ["", "\n", "\r\n", "\n{}"] {
+            for (len_bytes, is_too_large) in [
+                (LINE_LEN_BYTES_MAX - 1, false),
+                (LINE_LEN_BYTES_MAX, false),
+                (LINE_LEN_BYTES_MAX + 1, true),
+                (LINE_LEN_BYTES_MAX + 2, true),
+                (3 * LINE_LEN_BYTES_MAX, true),
+            ] {
+                let line = vec![b'a'; len_bytes];
+                let body = [b"x\n", line.as_slice(), end.as_bytes()].concat();
+                let mut expected = vec![Seen::Whole(1, b"x".to_vec())];
+                expected.push(if is_too_large {
+                    Seen::TooLarge(2, len_bytes as u64)
+                } else {
+                    Seen::Whole(2, line)
+                });
+                expected.extend(end.ends_with('}').then(|| Seen::Whole(3, b"{}".to_vec())));
+                for buffer_len_bytes in [body.len(), 65_536, LINE_LEN_BYTES_MAX + 3, LINE_LEN_BYTES_MAX + 4] {
+                    let lines = lines_of(body.chunks(buffer_len_bytes));
+                    assert!(lines == expected, "{len_bytes} {end:?} in buffers of {buffer_len_bytes}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn byte_order_mark_counts_for_no_limit() {
+        let body = [BYTE_ORDER_MARK.as_slice(), &vec![b'a'; LINE_LEN_BYTES_MAX], b"\n"].concat();
+        for buffer_len_bytes in [1_000_000, 2, body.len()] {
+            assert!(matches!(&lines_of(body.chunks(buffer_len_bytes))[..], [Seen::Whole(1, _)]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_do_not_depend_on_the_cuts(
+            body in prop::collection::vec(
+                prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(0xEF), Just(0xBB), Just(0xBF), any::<u8>()],
+                0..200,
+            ),
+            cuts in prop::collection::vec(0..200_usize, 0..12),
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(body.len())).collect();
+            cuts.extend([0, body.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|pair| &body[pair[0]..pair[1]]);
+            let whole = lines_of([body.as_slice()]);
+            prop_assert_eq!(&lines_of(pieces), &whole);
+
+            let text = body.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(&body);
+            let expected: Vec<Seen> = text
+                .split(|byte| *byte == b'\n')
+                .zip(1..)
+                .map(|(line, number)| (number, line.strip_suffix(b"\r").unwrap_or(line)))
+                .filter(|(_, line)| !line.iter().all(|byte| b" \t\r".contains(byte)))
+                .map(|(number, line)| Seen::Whole(number, line.to_vec()))
+                .collect();
+            prop_assert_eq!(whole, expected);
+        }
+    }
+}

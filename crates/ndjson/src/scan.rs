@@ -2,7 +2,8 @@
 //!
 //! Beyond the grammar it refuses what the RFC leaves open and other readers treat differently: a name twice in one
 //! object, half of a surrogate pair, a number that overflows a double, nesting over [`JSON_DEPTH_MAX`]. It recurses
-//! nowhere, and what it remembers is bounded by the line: eight bytes for each name of the objects that are open.
+//! nowhere, and what it remembers is bounded by the line: sixteen bytes for each name of the objects that are
+//! open, and the names that were escaped.
 
 mod names;
 
@@ -68,7 +69,12 @@ impl<'a> Token<'a> {
 
     /// The value of a string; borrowed where it has no escape.
     pub(crate) fn decode(&self) -> Cow<'a, str> {
-        if self.has_escape() { escape::decode(self.body()) } else { Cow::Borrowed(self.body()) }
+        if !self.has_escape() {
+            return Cow::Borrowed(self.body());
+        }
+        let mut value = String::with_capacity(self.value_len_bytes);
+        escape::decode(self.body(), &mut value);
+        Cow::Owned(value)
     }
 }
 
@@ -246,7 +252,11 @@ impl<'a> Scanner<'a> {
         self.peek();
         let start_idx = self.at_idx + 1;
         let (end_idx, value_len_bytes) = self.name_span()?;
-        self.names.remember(start_idx, end_idx - 1 - start_idx, value_len_bytes);
+        if value_len_bytes == end_idx - 1 - start_idx {
+            self.names.remember(start_idx, value_len_bytes);
+        } else {
+            self.names.remember_decoded(start_idx, self.slice(start_idx, end_idx - 1));
+        }
         Ok(())
     }
 

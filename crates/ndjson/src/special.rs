@@ -86,3 +86,46 @@ pub(crate) const fn is_special(byte: u8) -> bool {
 pub(crate) fn block_at(bytes: &[u8], at_idx: usize) -> Option<&[u8; BLOCK_LEN_BYTES]> {
     bytes.get(at_idx..)?.first_chunk()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(block: [u8; BLOCK_LEN_BYTES]) {
+        let expected: Vec<usize> = (0..BLOCK_LEN_BYTES).filter(|idx| is_special(block[*idx])).collect();
+        let specials = Specials::of(block);
+        assert_eq!(specials.count(), expected.len(), "{block:?}");
+        for from_idx in 0..BLOCK_LEN_BYTES {
+            let first_idx = specials.starting_at(from_idx).first_idx();
+            assert_eq!(
+                first_idx,
+                expected.iter().copied().find(|idx| *idx >= from_idx),
+                "{block:?} {from_idx}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_byte_is_told_in_every_place_and_among_its_like() {
+        for byte in 0..=u8::MAX {
+            check([byte; BLOCK_LEN_BYTES]);
+            for idx in 0..BLOCK_LEN_BYTES {
+                for around in [b'a', 0x1F, 0x20, 0x21, 0x22, 0x5C, 0x7F, 0x80, 0xFF] {
+                    let mut block = [around; BLOCK_LEN_BYTES];
+                    block[idx] = byte;
+                    check(block);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_block_is_told(block: [u8; BLOCK_LEN_BYTES]) {
+            check(block);
+        }
+    }
+}
