@@ -15,9 +15,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use firn_iceberg::pointer::{Pointer, pointer_key, pointer_prefix, table_of_pointer};
 use firn_lake::{
     catalog::{self, CatalogAnswer, CatalogError, ObjectAccess, Resource, Wanted},
-    pointer::{Pointer, pointer_key, pointer_prefix, table_of_pointer},
     s3::{self, ListRequest, Listing, ObjectHead, S3Error, S3Request},
 };
 use firn_types::{object::ObjectKey, time::Micros};

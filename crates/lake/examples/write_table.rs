@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use firn_iceberg::pointer::{Pointer, pointer_key};
 use firn_lake::{
     commit::{
         Append, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig, plan_commit,
@@ -23,7 +24,6 @@ use firn_lake::{
     },
     data_file::DataFileWriter,
     metadata::{committed_sequence, current_manifest_list},
-    pointer::{Pointer, pointer_key},
     row::{Row, UnknownFields, parse_row},
 };
 use firn_types::{object::ObjectKey, time::Micros};

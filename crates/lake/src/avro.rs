@@ -26,6 +26,14 @@ pub enum AvroError {
     /// The library's own error: not Avro, another schema, corrupt bytes.
     #[error("avro")]
     Avro(#[source] Box<apache_avro::Error>),
+    /// A manifest has not as many live files as its line in the manifest list says.
+    #[error("a manifest with {found} live files; its manifest list says {stated}")]
+    LiveCount {
+        /// Live files found.
+        found: usize,
+        /// Live files stated.
+        stated: i32,
+    },
     /// The container is larger than any that is read.
     #[error("an Avro container of {len_bytes} bytes; at most {limit} are read")]
     TooLarge {

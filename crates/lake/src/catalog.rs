@@ -7,7 +7,7 @@
 //! | `/v1/config` | nothing |
 //! | `/v1/namespaces` | nothing |
 //! | `/v1/namespaces/{ns}` | nothing |
-//! | `/v1/namespaces/{ns}/tables` | the keys under [`pointer_prefix`](crate::pointer::pointer_prefix) |
+//! | `/v1/namespaces/{ns}/tables` | the keys under [`pointer_prefix`](firn_iceberg::pointer::pointer_prefix) |
 //! | `/v1/namespaces/{ns}/tables/{table}` | the pointer, and the table metadata it names |
 //!
 //! There is no prefix between `v1` and the resource: `config` names none. `warehouse` may be given, and changes

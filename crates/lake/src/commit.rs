@@ -28,6 +28,7 @@ use serde_json::Map;
 use thiserror::Error;
 use uuid::Uuid;
 
+use firn_iceberg::pointer::{Pointer, pointer_key};
 use firn_types::{object::ObjectKey, time::Micros};
 
 use crate::{
@@ -39,7 +40,6 @@ use crate::{
     },
     metadata::{MetadataError, SUMMARY_COMMITTED_SEQUENCE, SUMMARY_STREAM, Snapshot, TableMetadata, millis},
     partition::{PARTITION_FIELD_NAME, PARTITION_SPEC_ID, PartitionDay},
-    pointer::{Pointer, pointer_key},
     table_schema::SCHEMA_ID,
 };
 

@@ -15,7 +15,9 @@ pub mod metadata;
 mod table_schema;
 
 pub mod commit;
-pub mod pointer;
+
+// The pointer is read by both sides.
+pub use firn_iceberg::pointer;
 
 pub mod catalog;
 pub mod s3;

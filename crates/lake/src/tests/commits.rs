@@ -2,23 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use firn_iceberg::{
+    data_file::PartitionValue, manifest as reading, manifest_list::ManifestList, metadata::Manifests,
+    pointer::Pointer, value::Literal,
+};
 use firn_types::time::Micros;
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{Objects, files::versions_of, row};
 use crate::{
+    avro::AvroError,
     commit::{
         Append, CommitError, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig,
         plan_commit, plan_create, plan_merge,
     },
     data_file::encode_data_file,
-    manifest::{CommitIdentity, ManifestFile, decode_manifest_list, encode_merged, live_file_paths},
+    manifest::{CommitIdentity, ManifestFile, decode_manifest_list, encode_merged},
     metadata::{
         METADATA_LOG_COUNT_MAX, MetadataError, SNAPSHOT_COUNT_MAX, TableMetadata, committed_sequence,
         current_manifest_list,
     },
-    pointer::Pointer,
 };
 
 const STREAM: &str = "build";
@@ -64,12 +68,24 @@ impl Bucket {
 
     /// The versions of all rows in the table, sorted; of each row it is its sequence.
     fn live_versions(&self) -> Vec<u64> {
-        let manifests = self.manifests();
-        let paths =
-            manifests.iter().flat_map(|line| live_file_paths(self.read(&line.manifest_path)).unwrap());
-        let mut versions: Vec<u64> = paths.flat_map(|path| versions_of(self.read(&path))).collect();
+        let entries = self.live_entries();
+        let mut versions: Vec<u64> =
+            entries.iter().flat_map(|entry| versions_of(self.read(&entry.file.location))).collect();
         versions.sort_unstable();
         versions
+    }
+
+    /// The live files, as the reading side sees them.
+    fn live_entries(&self) -> Vec<reading::ManifestEntry> {
+        let metadata = self.read(&self.pointer().unwrap().metadata_location);
+        let metadata = firn_iceberg::metadata::TableMetadata::parse(metadata).unwrap();
+        let Manifests::List(location) = &metadata.current_snapshot().unwrap().manifests else { panic!() };
+        let list = ManifestList::parse(self.read(location)).unwrap();
+        let parse = |line: &firn_iceberg::manifest_list::ManifestFile| {
+            let spec = metadata.partition_spec(line.partition_spec_id).unwrap();
+            reading::Manifest::parse(self.read(&line.location), line, spec, reading::StatsOf::All).unwrap()
+        };
+        list.manifests.iter().flat_map(|line| parse(line).live().cloned().collect::<Vec<_>>()).collect()
     }
 
     fn ids(&mut self) -> CommitIds {
@@ -181,6 +197,44 @@ fn three_commits_leave_three_snapshots_that_build_on_each_other() {
     }
     let location = bucket.pointer().unwrap().metadata_location;
     assert!(location.starts_with("s3://lake/wh/firn/artifacts_build/metadata/00002-"), "{location}");
+}
+
+/// Merged or not, an entry reads as it was written: its sequence number, partition, size and bounds.
+#[test]
+fn reading_side_finds_what_was_written() {
+    let mut bucket = Bucket::new();
+    for n in 1..=6_u32 {
+        bucket.commit(n.into(), n.into(), Micros(i64::from(n) * DAY_MICROS));
+    }
+    assert!(bucket.manifests().iter().any(|line| line.existing_files_count > 0));
+    let mut entries = bucket.live_entries();
+    entries.sort_by_key(|entry| entry.sequence_number);
+    for (entry, n) in entries.iter().zip(1_i32..) {
+        assert_eq!((entry.sequence_number, entry.snapshot_id), (i64::from(n), Some(1_000 + i64::from(n))));
+        let reading::ManifestEntry { file, .. } = entry;
+        assert_eq!(file.partition, [PartitionValue::Is(Literal::Date(n))]);
+        assert_eq!((file.record_count, file.sort_order_id), (1, Some(0)));
+        assert_eq!(file.stated_len_bytes, bucket.read(&file.location).len() as u64);
+        let version = file.stats_of(4).unwrap();
+        let bytes = i64::from(n).to_le_bytes();
+        let bounds = (version.lower_bound.as_deref(), version.upper_bound.as_deref());
+        assert_eq!(bounds, (Some(&bytes[..]), Some(&bytes[..])));
+        assert!(file.stats_of(5).is_none());
+    }
+    assert_eq!(entries.len(), 6);
+}
+
+#[test]
+fn manifest_with_fewer_files_than_stated_is_not_merged() {
+    let mut bucket = Bucket::new();
+    let plan = bucket.commit(1, 3, START);
+    let (mut line, bytes) = (bucket.manifests().remove(0), &plan.objects[0].1);
+    let commit =
+        CommitIdentity { snapshot_id: 9, parent_snapshot_id: None, sequence_number: 9, uuid: Uuid::nil() };
+    let merge = |line: &ManifestFile| encode_merged(&commit, "s3://lake/m".into(), &[(line, bytes)]);
+    assert!(merge(&line).is_ok());
+    line.added_files_count = 2;
+    assert!(matches!(merge(&line), Err(AvroError::LiveCount { found: 1, stated: 2 })));
 }
 
 #[test]
