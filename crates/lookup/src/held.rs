@@ -24,6 +24,14 @@ pub trait HeldObjects: Debug {
     /// What was kept of this object.
     fn get(&mut self, object: &ObjectKey) -> Option<Held>;
 
+    /// The footer that was kept of a Parquet file.
+    fn file_footer(&mut self, object: &ObjectKey) -> Option<Arc<FileFooter>> {
+        match self.get(object) {
+            Some(Held::File(footer)) => Some(footer),
+            _ => None,
+        }
+    }
+
     /// Keeps it, in place of what was kept of it before. `len_bytes` is about how much memory it takes.
     fn put(&mut self, object: &ObjectKey, held: Held, len_bytes: u64);
 }

@@ -10,13 +10,14 @@
 //!
 //! Not here: who may read the row, whether it is expired, and which of several tables wins.
 
-use firn_iceberg::value::{Literal, Value};
+use firn_iceberg::value::Value;
 use firn_types::object::ObjectKey;
 
 pub mod error;
 pub mod location;
 pub mod query;
 
+mod deletes;
 mod files;
 mod plan;
 mod wave;
@@ -24,13 +25,12 @@ mod whole;
 
 use self::{
     error::TableError,
-    files::{FileReads, LiveRow},
+    files::FileReads,
     plan::Planner,
     query::{Resolved, TableQuery},
 };
 use crate::{
-    file::{FileRequest, RowSelection, When, lookup::FileLookup},
-    held::{Held, HeldObjects},
+    held::HeldObjects,
     need::{Step, Supplied},
 };
 
@@ -80,7 +80,6 @@ pub struct TableLookup {
 enum State {
     Planning(Planner),
     Reading(Box<FileReads>),
-    Target(Row, Box<FileLookup>),
     Over,
 }
 
@@ -94,121 +93,42 @@ impl TableLookup {
     ///
     /// # Errors
     /// *Corrupt*, *unsupported* or *limit*; the lookup is then over.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the shape of every step; the answers' bytes are freed here"
+    )]
     pub fn step(
         &mut self,
         supplied: Vec<Supplied>,
         held: &mut dyn HeldObjects,
     ) -> Result<Step<Outcome>, TableError> {
-        let mut supplied = supplied;
-        loop {
-            let answers = std::mem::take(&mut supplied);
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Planning(mut planner) => match planner.step(&self.query, &answers, held)? {
-                    Step::Need(needs) => {
-                        self.state = State::Planning(planner);
-                        return Ok(Step::Need(needs));
-                    }
-                    Step::Done(plan) => {
-                        let mut reads = Box::new(FileReads::new(plan, &self.query));
-                        let step = reads.start(&self.query, held)?;
-                        if let Some(step) = self.after_reading(reads, step, held)? {
-                            return Ok(step);
-                        }
-                    }
-                },
-                State::Reading(mut reads) => {
-                    let step = reads.step(&self.query, &answers, held)?;
-                    if let Some(step) = self.after_reading(reads, step, held)? {
-                        return Ok(step);
-                    }
+        let query = &self.query;
+        let mut reads = match std::mem::replace(&mut self.state, State::Over) {
+            State::Planning(mut planner) => match planner.step(query, &supplied, held)? {
+                Step::Need(needs) => {
+                    self.state = State::Planning(planner);
+                    return Ok(Step::Need(needs));
                 }
-                State::Target(mut row, mut lookup) => match lookup.step(answers)? {
-                    Step::Need(needs) => {
-                        self.state = State::Target(row, lookup);
-                        return Ok(Step::Need(needs));
-                    }
-                    Step::Done(found) => {
-                        if let Some(footer) = lookup.footer() {
-                            let len_bytes = footer.memory_len_bytes();
-                            held.put(&row.location.object, Held::File(footer), len_bytes);
-                        }
-                        let found = found.into_iter().next().ok_or_else(|| vanished(&row))?;
-                        row.target = found.values;
-                        return Ok(Step::Done(Outcome::Found(row)));
-                    }
-                },
-                State::Over => return Ok(Step::Done(Outcome::Absent)),
-            }
-        }
+                Step::Done(plan) => {
+                    let mut reads = Box::new(FileReads::start(plan, query, held)?);
+                    let step = reads.go_on_or_wait(query, held)?;
+                    return Ok(self.after_reading(reads, step));
+                }
+            },
+            State::Reading(reads) => reads,
+            State::Over => return Ok(Step::Done(Outcome::Absent)),
+        };
+        let step = reads.step(query, &supplied, held)?;
+        Ok(self.after_reading(reads, step))
     }
 
-    /// What follows a step of reading files; `None` where the target comes next.
-    fn after_reading(
-        &mut self,
-        reads: Box<FileReads>,
-        step: Step<Vec<LiveRow>>,
-        held: &mut dyn HeldObjects,
-    ) -> Result<Option<Step<Outcome>>, TableError> {
-        let rows = match step {
+    fn after_reading(&mut self, reads: Box<FileReads>, step: Step<Option<Row>>) -> Step<Outcome> {
+        match step {
             Step::Need(needs) => {
                 self.state = State::Reading(reads);
-                return Ok(Some(Step::Need(needs)));
+                Step::Need(needs)
             }
-            Step::Done(rows) => rows,
-        };
-        let Some((row, data_idx)) = choose(&self.query, &reads, rows) else {
-            return Ok(Some(Step::Done(Outcome::Absent)));
-        };
-        let Some(data) = reads.data(data_idx).filter(|_| !self.query.target.is_empty()) else {
-            return Ok(Some(Step::Done(Outcome::Found(row))));
-        };
-        let request = FileRequest {
-            object: row.location.object.clone(),
-            stated_len_bytes: data.file.stated_len_bytes,
-            key: Vec::new(),
-            columns: self.query.wanted(&self.query.target, When::Target, &data.file)?,
-            rows: RowSelection::At(row.location.position),
-            names: self.query.metadata.name_mapping.clone(),
-        };
-        let footer = match held.get(&request.object) {
-            Some(Held::File(footer)) => Some(footer),
-            _ => None,
-        };
-        self.state = State::Target(row, Box::new(FileLookup::new(request, footer)));
-        Ok(None)
+            Step::Done(row) => Step::Done(row.map_or(Outcome::Absent, Outcome::Found)),
+        }
     }
-}
-
-fn vanished(row: &Row) -> TableError {
-    let found = row.location.position.to_string();
-    TableError::Inconsistent { object: row.location.object.clone(), what: "position of a row", found }
-}
-
-/// The row that wins: the highest version, null the lowest; among equals the highest data sequence number, then the
-/// last in its file, so that the answer never depends on the order of reads.
-fn choose(query: &Resolved, reads: &FileReads, rows: Vec<LiveRow>) -> Option<(Row, usize)> {
-    let located = rows.into_iter().filter_map(|row| {
-        let data = reads.data(row.data_idx)?;
-        let version = query.version.and_then(|_| row.values.get(query.columns.len()));
-        let version = match version {
-            Some(Some(Value::Primitive(Literal::Long(v)))) => Some(*v),
-            Some(Some(Value::Primitive(Literal::Int(v)))) => Some(i64::from(*v)),
-            _ => None,
-        };
-        let mut columns = row.values;
-        columns.truncate(query.columns.len());
-        let location = RowLocation {
-            object: query.locations.object_key(&data.file.location),
-            position: row.position,
-            sequence_number: data.sequence_number,
-        };
-        Some((Row { version, columns, target: Vec::new(), location }, row.data_idx))
-    });
-    located.max_by(|(a, _), (b, _)| {
-        let rank = |row: &Row| (row.version, row.location.sequence_number);
-        rank(a)
-            .cmp(&rank(b))
-            .then_with(|| a.location.object.cmp(&b.location.object))
-            .then_with(|| a.location.position.cmp(&b.location.position))
-    })
 }

@@ -52,7 +52,7 @@ pub(crate) struct TablePlan {
 #[derive(Debug)]
 pub(crate) struct Planner {
     state: State,
-    wave: Wave,
+    wave: Wave<usize>,
 }
 
 #[derive(Debug)]

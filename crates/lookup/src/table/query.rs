@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firn_iceberg::{
-    data_file::{DataFile, PartitionValue, coerce},
+    data_file::{DataFile, FileFormat, PartitionValue, coerce},
     metadata::{Snapshot, TableMetadata},
     partition::PartitionField,
     prune::{KeyPredicate, KeyTerm},
@@ -11,6 +11,7 @@ use firn_iceberg::{
     transform::Transform,
     value::{Literal, Value},
 };
+use firn_types::object::ObjectKey;
 
 use super::{error::TableError, location::LocationMap};
 use crate::file::{ColumnRef, KeyEquals, WantedColumn, When};
@@ -150,4 +151,23 @@ fn key_term(schema: &Schema, field_id: i32, value: Literal) -> Result<KeyTerm, T
     let ty = field.ty.as_primitive().ok_or(problem("is not primitive"))?;
     let value = value.promote(ty).ok_or(problem("is of another type than the key's value"))?;
     Ok(KeyTerm { field_id, ty, value })
+}
+
+/// Fails for an encrypted file.
+pub(crate) fn check_unencrypted(file: &DataFile, object: &ObjectKey) -> Result<(), TableError> {
+    if !file.is_encrypted {
+        return Ok(());
+    }
+    let found = file.format.as_str().to_owned();
+    Err(TableError::Unsupported { object: object.clone(), what: "encryption of", found })
+}
+
+/// Fails for a file that the file-level lookup does not read.
+pub(crate) fn check_readable(file: &DataFile, object: &ObjectKey) -> Result<(), TableError> {
+    check_unencrypted(file, object)?;
+    if file.format == FileFormat::Parquet {
+        return Ok(());
+    }
+    let found = file.format.as_str().to_owned();
+    Err(TableError::Unsupported { object: object.clone(), what: "file format", found })
 }

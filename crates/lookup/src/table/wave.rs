@@ -8,17 +8,23 @@ use super::error::TableError;
 use crate::need::{Need, Supplied};
 
 /// The needs of several readers. What two of them need is asked for once.
-#[derive(Debug, Default)]
-pub(crate) struct Wave {
+#[derive(Debug)]
+pub(crate) struct Wave<Reader> {
     needs: Vec<Need>,
     known: HashMap<(ObjectKey, ByteRange), usize>,
     /// Who asked, and where the answers are among [`Self::needs`].
-    asked: Vec<(usize, Vec<usize>)>,
+    asked: Vec<(Reader, Vec<usize>)>,
 }
 
-impl Wave {
+impl<Reader> Default for Wave<Reader> {
+    fn default() -> Self {
+        Self { needs: Vec::new(), known: HashMap::new(), asked: Vec::new() }
+    }
+}
+
+impl<Reader> Wave<Reader> {
     /// Adds the needs of a reader.
-    pub(crate) fn ask(&mut self, reader_idx: usize, needs: Vec<Need>) {
+    pub(crate) fn ask(&mut self, reader: Reader, needs: Vec<Need>) {
         let places = needs.into_iter().map(|need| {
             let next = self.needs.len();
             let place = *self.known.entry((need.object.clone(), need.range.clone())).or_insert(next);
@@ -28,7 +34,7 @@ impl Wave {
             place
         });
         let places = places.collect();
-        self.asked.push((reader_idx, places));
+        self.asked.push((reader, places));
     }
 
     /// Whether nobody asked for anything.
@@ -42,13 +48,13 @@ impl Wave {
     }
 
     /// Gives the answers to those who asked, in the order in which they asked.
-    pub(crate) fn answer(self, supplied: &[Supplied]) -> Result<Vec<(usize, Vec<Supplied>)>, TableError> {
+    pub(crate) fn answer(self, supplied: &[Supplied]) -> Result<Vec<(Reader, Vec<Supplied>)>, TableError> {
         let (expected, found) = (self.needs.len(), supplied.len());
         if expected != found {
             return Err(TableError::Answers { expected, found });
         }
         let pick = |places: Vec<usize>| places.into_iter().filter_map(|p| supplied.get(p).cloned()).collect();
-        Ok(self.asked.into_iter().map(|(reader_idx, places)| (reader_idx, pick(places))).collect())
+        Ok(self.asked.into_iter().map(|(reader, places)| (reader, pick(places))).collect())
     }
 }
 
@@ -81,7 +87,7 @@ mod tests {
     #[test]
     fn missing_answer_is_an_error() {
         let mut wave = Wave::default();
-        wave.ask(0, vec![need("a", 1)]);
+        wave.ask((), vec![need("a", 1)]);
         assert!(matches!(wave.answer(&[]), Err(TableError::Answers { expected: 1, found: 0 })));
     }
 }

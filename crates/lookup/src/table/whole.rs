@@ -62,7 +62,8 @@ mod tests {
             ByteRange::Range(range) => range.clone(),
             ByteRange::Tail { len_bytes } => len.saturating_sub(*len_bytes)..len,
         };
-        let bytes = Bytes::from_static(&whole[range.start as usize..range.end as usize]);
+        let place = |offset: u64| usize::try_from(offset).unwrap();
+        let bytes = Bytes::from_static(&whole[place(range.start)..place(range.end)]);
         Supplied { bytes, offset: range.start, object_len_bytes: len }
     }
 
