@@ -38,8 +38,9 @@ use crate::{
         CONTENT_DATA, CommitIdentity, ManifestEntry, ManifestFile, decode_manifest_list, encode_added,
         encode_manifest_list, encode_merged,
     },
-    metadata::{MetadataError, SUMMARY_COMMITTED_SEQUENCE, SUMMARY_STREAM, Snapshot, TableMetadata, millis},
+    metadata::{MetadataError, Snapshot, TableMetadata, millis},
     partition::{PARTITION_FIELD_NAME, PARTITION_SPEC_ID, PartitionDay},
+    summary::summarise_snapshot,
     table_schema::SCHEMA_ID,
 };
 
@@ -261,7 +262,7 @@ pub fn plan_commit(
         // Wall clocks step back; the specification's history does not.
         timestamp_ms: millis(now).max(metadata.last_updated_ms),
         manifest_list: table.location_of(&list_key),
-        summary: summarise(append, parent.as_ref()),
+        summary: summarise_snapshot(append, parent.as_ref()),
         schema_id: Some(SCHEMA_ID),
         rest: Map::new(),
     };
@@ -355,38 +356,6 @@ fn size_class(manifest: &ManifestFile) -> Option<u32> {
             .checked_ilog(SIZE_CLASS_FACTOR)
             .map_or(0, |class| class.saturating_add(1)),
     )
-}
-
-fn summarise(append: &Append<'_>, parent: Option<&Snapshot>) -> BTreeMap<String, String> {
-    let mut summary = append.summary.clone();
-    let mut put = |key: &str, value: String| {
-        summary.insert(key.to_owned(), value);
-    };
-    let metrics = || append.files.iter().map(|file| &file.metrics);
-    let days: BTreeSet<PartitionDay> = metrics().map(|m| m.day).collect();
-    put("operation", "append".to_owned());
-    put("changed-partition-count", days.len().to_string());
-    for (name, added) in [
-        ("data-files", append.files.len() as u64),
-        ("records", metrics().map(|m| m.record_count).sum()),
-        ("files-size", metrics().map(|m| m.file_size_bytes).sum()),
-    ] {
-        put(&format!("added-{name}"), added.to_string());
-        let key = format!("total-{name}");
-        // A total is only known where the parent's is; a table without a snapshot has none of anything.
-        let before = parent.map_or(Some(0), |p| p.summary.get(&key)?.parse::<u64>().ok());
-        if let Some(before) = before {
-            put(&key, before.saturating_add(added).to_string());
-        }
-    }
-    for key in ["total-delete-files", "total-position-deletes", "total-equality-deletes"] {
-        if let Some(total) = parent.map_or(Some("0"), |p| p.summary.get(key).map(String::as_str)) {
-            put(key, total.to_owned());
-        }
-    }
-    put(SUMMARY_STREAM, append.range.stream.clone());
-    put(SUMMARY_COMMITTED_SEQUENCE, append.range.last.to_string());
-    summary
 }
 
 /// The number that a metadata file's name starts with, and one more. Names only help people; 0 if there is none.

@@ -12,11 +12,12 @@ pub mod partition;
 pub mod avro;
 mod manifest;
 pub mod metadata;
+mod summary;
 mod table_schema;
 
 pub mod commit;
 
-// The pointer is read by both sides.
+// Where the lake's users look for it; the reading side needs it too.
 pub use firn_iceberg::pointer;
 
 pub mod catalog;

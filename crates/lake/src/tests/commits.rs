@@ -301,10 +301,28 @@ fn refused_commits_say_why() {
     ));
     bucket.commit_count -= 2;
     assert!(matches!(bucket.plan(6, 9, after(1)), Err(CommitError::SnapshotId(1_001))));
-    let range = StreamRange { stream: STREAM.into(), first: 6, last: 6 };
-    let none = Append { files: &[], range: &range, summary: BTreeMap::new() };
+
     let ids = bucket.ids();
-    assert!(matches!(plan_commit(&bucket.table, None, &none, &ids, START), Err(CommitError::NoFiles)));
+    let plan =
+        |files: &[StoredDataFile], (first, last), current: Option<&CurrentTable<'_>>, ids: &CommitIds| {
+            let range = StreamRange { stream: STREAM.into(), first, last };
+            let append = Append { files, range: &range, summary: BTreeMap::new() };
+            plan_commit(&bucket.table, current, &append, ids, START).unwrap_err()
+        };
+    let file = encode_data_file(&[row("a", 1, "")], START).unwrap();
+    let key = bucket.table.data_file_key(file.metrics.day, ids.commit);
+    let files = [StoredDataFile { key, metrics: file.metrics }];
+    assert!(matches!(plan(&[], (6, 6), None, &ids), CommitError::NoFiles));
+    assert!(matches!(plan(&files, (7, 6), None, &ids), CommitError::Range { first: 7, last: 6 }));
+    for snapshot_id in [0, -1, i64::MIN] {
+        let ids = CommitIds { snapshot_id, ..ids };
+        assert!(matches!(plan(&files, (6, 6), None, &ids), CommitError::SnapshotId(id) if id == snapshot_id));
+    }
+    let location = bucket.pointer().unwrap().metadata_location;
+    let metadata_json = bucket.read(&location);
+    let current =
+        CurrentTable { metadata_location: &location, metadata_json, manifest_list: None, manifests: &[] };
+    assert!(matches!(plan(&files, (6, 6), Some(&current), &ids), CommitError::ManifestListMissing(_)));
 }
 
 #[test]
