@@ -75,9 +75,9 @@ export async function start({ port = 0, state, secrets, vars = {}, verbose = fal
   return { origin: `http://localhost:${url.port}`, dispose: () => runtime.dispose(), workerdPid: () => childNamed("workerd"), runtime };
 }
 
-// Our own log lines (JSON) and crashes pass; workerd's chatter about cancelled streams does not.
+// Our own error lines (JSON) and crashes pass; workerd's chatter about cancelled streams does not.
 function ownLogLines({ level, message }) {
-  if (message.startsWith("{") || (level === "error" && /panicked|aborted|uncaught/i.test(message))) console.error(message);
+  if (level === "error" && (message.startsWith("{") || /panicked|aborted|uncaught/i.test(message))) console.error(message);
 }
 
 /** The process of that name which this process started. */

@@ -156,4 +156,18 @@ mod tests {
         // `version_conflict` may later be both; today no word is.
         assert_eq!(words.len(), count);
     }
+
+    /// The README's tables are printed by the example `error-codes`.
+    #[test]
+    fn readme_lists_every_code_with_its_status_and_meaning() {
+        let readme = include_str!("../../../README.md");
+        for code in ErrorCode::ALL {
+            let row = format!("| {} | `{}` | {} |", code.status(), code.as_str(), code.title());
+            assert!(readme.contains(&row), "{row}");
+        }
+        for code in LineErrorCode::ALL {
+            let row = format!("| `{}` | {} |", code.as_str(), code.meaning());
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
 }
