@@ -29,9 +29,12 @@ const ALPHABETS = [
   "aé雪😀\"\\\n\r\t\u0000\u001f\u2028\u007f\ufeff\u{10ffff} ж",
 ].map((text) => [...text]);
 
+const LARGE_LEN_BYTES = 200_000;
+
 /** Text of about so many bytes in UTF-8. */
 function randomText(random, lenBytes) {
-  const letters = random.pick(ALPHABETS);
+  // Escapes are up to six times as long as what they mean; large text has few, so that it fits a record.
+  const letters = random.pick(lenBytes > LARGE_LEN_BYTES ? ALPHABETS.slice(0, 3) : ALPHABETS);
   let piece = "";
   const wanted = Math.max(1, Math.min(lenBytes, 4_000));
   while (Buffer.byteLength(piece) < wanted) piece += random.pick(letters);
@@ -83,7 +86,7 @@ export function randomRecord(random, { ns, id, lenBytes, everything = false, vis
       const text = randomText(random, Math.floor(lenBytes / fields.length));
       texts.set(field, text);
       artifact[field] = text;
-      members.push([field, random.next() < 0.5 ? JSON.stringify(text) : asciiString(text)]);
+      members.push([field, lenBytes > LARGE_LEN_BYTES || random.next() < 0.5 ? JSON.stringify(text) : asciiString(text)]);
     } else if (TREES.includes(field) || field === "frontmatter") {
       const json = field === "frontmatter" ? randomObject(random) : randomTree(random);
       texts.set(field, json);
