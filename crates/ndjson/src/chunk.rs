@@ -7,14 +7,11 @@
 //! A chunk closes before the row that would carry it over the limit; a row larger than the limit is a chunk alone. So
 //! the same rows give the same chunks, wherever the body was cut on its way.
 
+use crate::buffer::reserve_within;
 use crate::row::Row;
 
 /// Most emptied buffers that are kept for later chunks: design.md allows three chunks in flight.
 pub const SPARE_BUFFER_COUNT_MAX: usize = 3;
-
-/// First capacity of a chunk's buffer; it then doubles up to the limit, so that a request of a few small records
-/// does not touch a megabyte. 16 KiB hold four rows of 4 KB.
-const CAPACITY_LEN_BYTES_MIN: usize = 16 * 1024;
 
 /// What is sent at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,16 +86,6 @@ impl Chunker {
     fn has_room_for(&self, len_bytes: usize) -> bool {
         let open_len_bytes = self.open.as_ref().map_or(0, |chunk| chunk.json.len());
         open_len_bytes.saturating_add(len_bytes).saturating_add(2) <= self.len_bytes_max
-    }
-}
-
-/// Makes room for `additional` bytes; grows by doubling, but beyond `len_bytes_max` only as far as needed.
-pub(crate) fn reserve_within(buffer: &mut Vec<u8>, additional: usize, len_bytes_max: usize) {
-    let needed = buffer.len().saturating_add(additional);
-    if needed > buffer.capacity() {
-        let doubled = buffer.capacity().saturating_mul(2).max(CAPACITY_LEN_BYTES_MIN);
-        let capacity = doubled.min(len_bytes_max).max(needed);
-        buffer.reserve_exact(capacity - buffer.len());
     }
 }
 

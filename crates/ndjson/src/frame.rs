@@ -9,7 +9,9 @@
 use firn_types::limits::RECORD_LEN_BYTES_MAX;
 use memchr::memchr;
 
-/// Longest line, in bytes without its end: a longer one cannot become a row within the same limit.
+use crate::buffer::reserve_within;
+
+/// Longest line, in bytes without its end: the limit of a record, already as it arrives, so that no more is kept.
 pub const LINE_LEN_BYTES_MAX: usize = RECORD_LEN_BYTES_MAX;
 
 /// Most bytes held back between two buffers: a longest line and the CR that may turn out to belong to its end.
@@ -103,6 +105,11 @@ impl Framer {
         None
     }
 
+    /// Lines that have ended so far.
+    pub const fn line_count(&self) -> u64 {
+        self.line_count
+    }
+
     /// The last line, where the body does not end in LF. To be called once, after the last buffer.
     pub fn finish(&mut self) -> Option<Line<'_>> {
         if let State::Start { seen_count } = self.state {
@@ -114,7 +121,7 @@ impl Framer {
         if self.carried_is_blank() { None } else { self.give_out() }
     }
 
-    /// Makes the state `Line` or `Discarding`, unless `rest` ends within a byte order mark.
+    /// Leaves the states before a line, unless `rest` ends within a byte order mark.
     fn begin(&mut self, rest: &mut &[u8]) {
         if let State::Start { seen_count } = &mut self.state {
             while let (Some(expected), Some((found, after))) =
@@ -150,7 +157,7 @@ impl Framer {
             self.carry.clear();
             self.state = State::Discarding { len_bytes, ends_in_cr: *last == b'\r' };
         } else {
-            crate::chunk::reserve_within(&mut self.carry, piece.len(), CARRY_LEN_BYTES_MAX);
+            reserve_within(&mut self.carry, piece.len(), CARRY_LEN_BYTES_MAX);
             self.carry.extend_from_slice(piece);
         }
     }

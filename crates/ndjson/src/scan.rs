@@ -6,6 +6,8 @@
 //! open, and the names that were escaped.
 
 mod names;
+mod number;
+mod string;
 
 use std::borrow::Cow;
 
@@ -13,13 +15,7 @@ use firn_types::error::LineErrorCode;
 use firn_types::limits::JSON_DEPTH_MAX;
 
 use self::names::Names;
-use crate::escape::{self, EscapeFault, parse_escape, simple_escape};
-use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
-
-/// Decimal digits of an integer part that can never overflow: 10^308 - 1 is below `f64::MAX` (1.797… * 10^308).
-const DIGIT_COUNT_SAFE: usize = 308;
-
-const CONTROL_CHARACTER: &str = "a control character in a string must be escaped";
+use crate::escape;
 
 /// What kind of value a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,76 +269,6 @@ impl<'a> Scanner<'a> {
         Ok((end_idx, value_len_bytes))
     }
 
-    /// Reads a string, the cursor on its first quote; gives its value's length.
-    fn string(&mut self) -> Result<usize, Fault> {
-        let bytes = self.text.as_bytes();
-        let start_idx = self.at_idx + 1;
-        self.at_idx = start_idx;
-        // By how much the escapes are longer than what they mean.
-        let mut saved_len_bytes = 0;
-        'blocks: while let Some(block) = block_at(bytes, self.at_idx) {
-            let block_idx = self.at_idx;
-            let mut specials = Specials::of(*block);
-            while let Some(idx) = specials.first_idx() {
-                self.at_idx = block_idx + idx;
-                match block.get(idx) {
-                    Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
-                    Some(b'\\') => saved_len_bytes += self.escape()?,
-                    _ => return Err(self.fault(CONTROL_CHARACTER)),
-                }
-                if self.at_idx >= block_idx + BLOCK_LEN_BYTES {
-                    continue 'blocks;
-                }
-                specials = specials.starting_at(self.at_idx - block_idx);
-            }
-            self.at_idx = block_idx + BLOCK_LEN_BYTES;
-        }
-        loop {
-            match self.byte() {
-                Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
-                Some(b'\\') => saved_len_bytes += self.escape()?,
-                Some(byte) if is_special(byte) => return Err(self.fault(CONTROL_CHARACTER)),
-                Some(_) => self.at_idx += 1,
-                None => return Err(self.fault("the string does not end")),
-            }
-        }
-    }
-
-    /// Takes the quote at the cursor; gives the length of the string's value.
-    #[inline]
-    fn end_string(&mut self, start_idx: usize, saved_len_bytes: usize) -> usize {
-        let body_len_bytes = self.at_idx - start_idx;
-        self.at_idx += 1;
-        body_len_bytes - saved_len_bytes
-    }
-
-    /// Reads an escape; gives by how much it is longer than what it means.
-    #[inline]
-    fn escape(&mut self) -> Result<usize, Fault> {
-        if let Some(letter) = self.text.as_bytes().get(self.at_idx + 1)
-            && simple_escape(*letter).is_some()
-        {
-            self.at_idx += 2;
-            return Ok(1);
-        }
-        self.unicode_escape()
-    }
-
-    #[inline(never)]
-    fn unicode_escape(&mut self) -> Result<usize, Fault> {
-        match parse_escape(self.rest()) {
-            Ok((character, len_bytes)) => {
-                self.at_idx += len_bytes;
-                Ok(len_bytes - character.len_utf8())
-            }
-            Err(EscapeFault::Malformed) => Err(self.fault("this is no escape of JSON")),
-            Err(EscapeFault::LoneSurrogate) => {
-                let what = "this escape is half of a surrogate pair";
-                Err(Fault { code: LineErrorCode::LoneSurrogate, ..self.fault(what) })
-            }
-        }
-    }
-
     /// Reads a number or a literal that begins with `first`.
     fn scalar(&mut self, first: Option<u8>) -> Result<Kind, Fault> {
         match first {
@@ -360,40 +286,6 @@ impl<'a> Scanner<'a> {
         }
         self.at_idx += word.len();
         Ok(kind)
-    }
-
-    fn number(&mut self) -> Result<Kind, Fault> {
-        let start_idx = self.at_idx;
-        self.at_idx += usize::from(self.byte() == Some(b'-'));
-        let integer_idx = self.at_idx;
-        let digit_count = self.digits()?;
-        if digit_count > 1 && self.text.as_bytes().get(integer_idx) == Some(&b'0') {
-            let what = "a number must not start with 0";
-            return Err(Fault { at_idx: integer_idx, ..self.fault(what) });
-        }
-        if self.byte() == Some(b'.') {
-            self.at_idx += 1;
-            self.digits()?;
-        }
-        let has_exponent = matches!(self.byte(), Some(b'e' | b'E'));
-        if has_exponent {
-            self.at_idx += 1;
-            self.at_idx += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
-            self.digits()?;
-        }
-        let may_overflow = has_exponent || digit_count > DIGIT_COUNT_SAFE;
-        if may_overflow && !self.slice(start_idx, self.at_idx).parse::<f64>().is_ok_and(f64::is_finite) {
-            let what = "the number overflows a 64-bit float";
-            return Err(Fault { code: LineErrorCode::NumberOutOfRange, at_idx: start_idx, what });
-        }
-        Ok(Kind::Number)
-    }
-
-    /// Reads at least one digit; gives their number.
-    fn digits(&mut self) -> Result<usize, Fault> {
-        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at_idx += count;
-        if count == 0 { Err(self.fault("expected a digit")) } else { Ok(count) }
     }
 
     fn byte(&self) -> Option<u8> {

@@ -241,7 +241,7 @@ mod json {
 
     #[test]
     fn special_bytes_are_found_in_every_place_of_a_string() {
-        for len in 0..70 {
+        for len in 0..36 {
             for at in 0..=len {
                 let (head, tail) = ("x".repeat(at), "é".repeat(len - at));
                 accepts(format!(r#""{head}\n\n{tail}""#));

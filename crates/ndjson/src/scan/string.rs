@@ -1,0 +1,81 @@
+//! Strings (RFC 8259 §7): the hot loop of validation.
+
+use firn_types::error::LineErrorCode;
+
+use super::{Fault, Scanner};
+use crate::escape::{EscapeFault, parse_escape, simple_escape};
+use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
+
+const CONTROL_CHARACTER: &str = "a control character in a string must be escaped";
+
+impl Scanner<'_> {
+    /// Reads a string, the cursor on its first quote; gives its value's length.
+    pub(super) fn string(&mut self) -> Result<usize, Fault> {
+        let bytes = self.text.as_bytes();
+        let start_idx = self.at_idx + 1;
+        self.at_idx = start_idx;
+        // By how much the escapes are longer than what they mean.
+        let mut saved_len_bytes = 0;
+        'blocks: while let Some(block) = block_at(bytes, self.at_idx) {
+            let block_idx = self.at_idx;
+            let mut specials = Specials::of(*block);
+            while let Some(idx) = specials.first_idx() {
+                self.at_idx = block_idx + idx;
+                match block.get(idx) {
+                    Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
+                    Some(b'\\') => saved_len_bytes += self.escape()?,
+                    _ => return Err(self.fault(CONTROL_CHARACTER)),
+                }
+                if self.at_idx >= block_idx + BLOCK_LEN_BYTES {
+                    continue 'blocks;
+                }
+                specials = specials.starting_at(self.at_idx - block_idx);
+            }
+            self.at_idx = block_idx + BLOCK_LEN_BYTES;
+        }
+        loop {
+            match self.byte() {
+                Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
+                Some(b'\\') => saved_len_bytes += self.escape()?,
+                Some(byte) if is_special(byte) => return Err(self.fault(CONTROL_CHARACTER)),
+                Some(_) => self.at_idx += 1,
+                None => return Err(self.fault("the string does not end")),
+            }
+        }
+    }
+
+    /// Takes the quote at the cursor; gives the length of the string's value.
+    #[inline]
+    fn end_string(&mut self, start_idx: usize, saved_len_bytes: usize) -> usize {
+        let body_len_bytes = self.at_idx - start_idx;
+        self.at_idx += 1;
+        body_len_bytes - saved_len_bytes
+    }
+
+    /// Reads an escape; gives by how much it is longer than what it means.
+    #[inline]
+    fn escape(&mut self) -> Result<usize, Fault> {
+        if let Some(letter) = self.text.as_bytes().get(self.at_idx + 1)
+            && simple_escape(*letter).is_some()
+        {
+            self.at_idx += 2;
+            return Ok(1);
+        }
+        self.unicode_escape()
+    }
+
+    #[inline(never)]
+    fn unicode_escape(&mut self) -> Result<usize, Fault> {
+        match parse_escape(self.rest()) {
+            Ok((character, len_bytes)) => {
+                self.at_idx += len_bytes;
+                Ok(len_bytes - character.len_utf8())
+            }
+            Err(EscapeFault::Malformed) => Err(self.fault("this is no escape of JSON")),
+            Err(EscapeFault::LoneSurrogate) => {
+                let what = "this escape is half of a surrogate pair";
+                Err(Fault { code: LineErrorCode::LoneSurrogate, ..self.fault(what) })
+            }
+        }
+    }
+}
