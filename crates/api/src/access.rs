@@ -3,19 +3,18 @@
 use firn_auth::{
     claims::Policy,
     identity::{Identity, Scope},
-    key_set::KeySet,
     token::bearer_token,
     verify::{AuthError, SignatureCheck, authenticate},
 };
 use firn_types::{error::ErrorCode, time::Micros};
 
-use crate::{http::RequestHead, problem::Problem};
+use crate::{http::RequestHead, keys::KeySource, problem::Problem};
 
 /// What tokens are checked with.
 #[derive(Clone, Debug)]
-pub struct TokenRules {
+pub struct TokenRules<K> {
     /// The keys of the deployment. Without any, everything that needs a token is refused.
-    pub keys: KeySet,
+    pub keys: K,
     /// Issuers and audiences.
     pub policy: Policy,
 }
@@ -26,13 +25,21 @@ pub struct TokenRules {
 /// 401 where a token is there and does not verify; 503 where the platform failed to check it.
 pub async fn identify(
     head: &RequestHead,
-    rules: &TokenRules,
+    rules: &TokenRules<impl KeySource>,
     check: &impl SignatureCheck,
     now: Micros,
 ) -> Result<Option<Identity>, Problem> {
     let Some(authorization) = head.header("authorization") else { return Ok(None) };
     let token = bearer_token(authorization).map_err(|error| unauthorized("invalid_token").because(&error))?;
-    match authenticate(check, &rules.keys, &rules.policy, token, now.0 / 1_000_000).await {
+    let now_secs = now.0 / 1_000_000;
+    let keys = rules.keys.keys().await?;
+    let mut outcome = authenticate(check, &keys, &rules.policy, token, now_secs).await;
+    if outcome.as_ref().is_err_and(AuthError::is_unknown_key)
+        && let Some(newer) = rules.keys.newer_keys(&keys).await?
+    {
+        outcome = authenticate(check, &newer, &rules.policy, token, now_secs).await;
+    }
+    match outcome {
         Ok(identity) => Ok(Some(identity)),
         Err(AuthError::Crypto(error)) => {
             Err(Problem::new(ErrorCode::Internal, "the token could not be checked").because(&error))
@@ -47,7 +54,7 @@ pub async fn identify(
 /// As [`identify`]; 401 without a token, 403 without the scope.
 pub async fn require_scope(
     head: &RequestHead,
-    rules: &TokenRules,
+    rules: &TokenRules<impl KeySource>,
     check: &impl SignatureCheck,
     now: Micros,
     scope: Scope,

@@ -8,6 +8,8 @@ pub mod access;
 pub mod content;
 pub mod http;
 pub mod ingest;
+pub mod keys;
 pub mod ports;
 pub mod problem;
 pub mod tables;
+pub mod tenancy;

@@ -18,6 +18,15 @@ pub enum BodyError {
     /// The client went away, or the connection broke. Never the end of a complete body.
     #[error("the body broke off: {0}")]
     Aborted(String),
+    /// The body is not in its `Content-Encoding`, or ends within it.
+    #[error("the body is not gzip: {0}")]
+    Encoding(String),
+    /// The body expands beyond all reason.
+    #[error("the body expands to more than {ratio_max} times its length")]
+    Expands {
+        /// Most bytes of content for one of the body.
+        ratio_max: u64,
+    },
 }
 
 /// The body of a request, as a stream.
@@ -36,6 +45,12 @@ pub enum SinkError {
     /// The stream could not be reached or had no room; later it may.
     #[error("the stream is not available: {0}")]
     Unavailable(String),
+    /// The stream asks for fewer sends.
+    #[error("the stream is throttled")]
+    Throttled {
+        /// How long it asks to wait, where it says so.
+        retry_after_ms: Option<u64>,
+    },
 }
 
 /// Takes the chunks of one request, in the shape of an atomic publish: staged one by one, then committed or aborted.

@@ -93,6 +93,8 @@ codes! {
     StreamUnavailable => "stream_unavailable", 503, "The stream is not available";
     /// Storage cannot be reached; try again.
     StorageUnavailable => "storage_unavailable", 503, "Storage is not available";
+    /// The keys that tokens are checked with cannot be fetched; try again.
+    KeysUnavailable => "keys_unavailable", 503, "Tokens cannot be checked";
     /// The tenant's or the deployment's configuration is wrong.
     ConfigurationInvalid => "configuration_invalid", 503, "The configuration is not valid";
 }

@@ -9,6 +9,7 @@ use firn_types::{error::ErrorCode, key::Namespace, mode::Mode, time::Micros};
 use crate::{
     access::{TokenRules, require_scope},
     http::RequestHead,
+    keys::KeySource,
     problem::Problem,
 };
 
@@ -18,6 +19,15 @@ pub const PATH: &str = "/$.artifacts";
 const MEDIA_TYPES: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"];
 const IDEMPOTENCY_KEY_LEN_BYTES_MAX: usize = 256;
 
+/// `Content-Encoding` of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentEncoding {
+    /// None.
+    Identity,
+    /// gzip; its content is limited like a plain body.
+    Gzip,
+}
+
 /// A head that passed.
 #[derive(Clone, Debug)]
 pub struct Admitted {
@@ -25,7 +35,9 @@ pub struct Admitted {
     pub identity: Identity,
     /// The mode that the caller names, if any.
     pub mode: Option<Mode>,
-    /// `Content-Length`, if sent.
+    /// How the body is encoded.
+    pub encoding: ContentEncoding,
+    /// `Content-Length`, if sent: of the body as encoded.
     pub declared_len_bytes: Option<u64>,
     /// `Idempotency-Key`, unquoted, if sent.
     pub idempotency_key: Option<String>,
@@ -37,7 +49,7 @@ pub struct Admitted {
 /// 405, 401, 403, 415, 400, 413; the first that applies.
 pub async fn admit(
     head: &RequestHead,
-    rules: &TokenRules,
+    rules: &TokenRules<impl KeySource>,
     check: &impl SignatureCheck,
     now: Micros,
     ceiling_len_bytes: u64,
@@ -48,14 +60,14 @@ pub async fn admit(
     }
     let identity = require_scope(head, rules, check, now, Scope::Write).await?;
     check_media_type(head)?;
-    check_encoding(head)?;
+    let encoding = parse_encoding(head)?;
     let mode = parse_mode(head)?;
     let idempotency_key = parse_idempotency_key(head)?;
     let declared_len_bytes = parse_content_length(head)?;
     if let Some(len_bytes) = declared_len_bytes.filter(|len| *len > ceiling_len_bytes) {
         return Err(body_too_large(len_bytes, ceiling_len_bytes));
     }
-    Ok(Admitted { identity, mode, declared_len_bytes, idempotency_key })
+    Ok(Admitted { identity, mode, encoding, declared_len_bytes, idempotency_key })
 }
 
 /// The namespace may be written by this caller.
@@ -89,11 +101,12 @@ fn check_media_type(head: &RequestHead) -> Result<(), Problem> {
         .with_header("Accept-Post", MEDIA_TYPES.join(", ")))
 }
 
-fn check_encoding(head: &RequestHead) -> Result<(), Problem> {
+fn parse_encoding(head: &RequestHead) -> Result<ContentEncoding, Problem> {
     match head.header("content-encoding").unwrap_or("identity").to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(()),
-        _ => Err(Problem::new(ErrorCode::UnsupportedEncoding, "send the body without Content-Encoding")
-            .with_header("Accept-Encoding", "identity")),
+        "" | "identity" => Ok(ContentEncoding::Identity),
+        "gzip" | "x-gzip" => Ok(ContentEncoding::Gzip),
+        _ => Err(Problem::new(ErrorCode::UnsupportedEncoding, "send the body as it is, or as gzip")
+            .with_header("Accept-Encoding", "gzip, identity")),
     }
 }
 

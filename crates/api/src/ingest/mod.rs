@@ -7,5 +7,9 @@
 
 pub mod admit;
 pub mod answer;
+pub mod gzip;
 pub mod publish;
+mod refusal;
+pub mod retry;
 mod tally;
+mod visibility;

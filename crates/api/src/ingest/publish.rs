@@ -34,7 +34,9 @@ use futures::{
 use super::{
     admit::{body_too_large, check_namespace},
     answer::{Answer, Destination},
+    refusal::{body_problem, sink_problem},
     tally::{Lines, Tally},
+    visibility::resolve_visibility,
 };
 use crate::{
     ports::{Body, BodyError, ChunkSink, Durability, SinkError},
@@ -119,7 +121,16 @@ pub async fn publish(
         stopped: None,
         sink_failure: None,
     };
-    match publisher.read(body).await {
+    let outcome = match request.identity.single_namespace() {
+        // Known before the body: what refuses the namespace refuses it unread.
+        Some(ns) => publisher.start(ns).await,
+        None => Ok(()),
+    };
+    let outcome = match outcome {
+        Ok(()) => publisher.read(body).await,
+        refused => refused,
+    };
+    match outcome {
         Ok(()) => publisher.finish(idle).await,
         Err(problem) => {
             publisher.settle().await;
@@ -171,32 +182,36 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         let mut framer = Framer::default();
         let mut len_bytes = 0_u64;
         while self.stopped != Some(Stopped::Reading) {
-            let next = self.next_bytes(body).await.map_err(|error| {
-                let detail =
-                    "the body ended before it was complete; nothing after the last whole chunk was taken";
-                Problem::new(ErrorCode::BodyIncomplete, detail).because(&error)
-            })?;
+            let next = self.next_bytes(body).await.map_err(|error| body_problem(&error))?;
             let Some(bytes) = next else {
                 if let Some(line) = framer.finish() {
                     self.take(line).await?;
                 }
                 return Ok(());
             };
+            // Lines within the limit count, wherever the body was cut on its way; so the cut of the limit is exact too.
+            let (bytes, is_over) = self.within_limit(&bytes, len_bytes);
             len_bytes = len_bytes.saturating_add(bytes.len() as u64);
-            let limit = self.limits().body_len_bytes_max;
-            if len_bytes > limit {
-                let line = self.record_count + 1;
-                return self.meet_limit(line, body_too_large(len_bytes, limit));
-            }
-            let mut rest = bytes.as_ref();
+            let mut rest = bytes;
             while let Some(line) = framer.next_line(&mut rest) {
                 self.take(line).await?;
                 if self.stopped == Some(Stopped::Reading) {
-                    break;
+                    return Ok(());
                 }
+            }
+            if is_over {
+                let limit = self.limits().body_len_bytes_max;
+                return self.meet_limit(framer.line_count() + 1, body_too_large(len_bytes + 1, limit));
             }
         }
         Ok(())
+    }
+
+    /// The part of `bytes` that the body's limit leaves after `len_bytes`, and whether that is not all.
+    fn within_limit<'b>(&self, bytes: &'b [u8], len_bytes: u64) -> (&'b [u8], bool) {
+        let left = self.limits().body_len_bytes_max.saturating_sub(len_bytes);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        bytes.split_at_checked(left).map_or((bytes, false), |(within, over)| (within, !over.is_empty()))
     }
 
     /// The next bytes of the body, while chunks under way go on.
@@ -444,37 +459,4 @@ const NOT_SENT: &str = "the record is valid, but another line was rejected befor
 
 fn not_sent() -> LineError {
     LineError::of_line(LineErrorCode::NotSent, NOT_SENT)
-}
-
-fn sink_problem(failure: &SinkError) -> Problem {
-    match failure {
-        SinkError::Refused(_) => Problem::new(ErrorCode::StreamFailed, "the stream refused the records"),
-        SinkError::Unavailable(_) => Problem::new(ErrorCode::StreamUnavailable, "try again later")
-            .with_header("Retry-After", RETRY_AFTER_SECS.to_string()),
-    }
-    .because(failure)
-}
-
-/// When a client may try a stream again that was not available.
-const RETRY_AFTER_SECS: u32 = 5;
-
-/// The record's visibility, else the default: a tombstone's is `user`, so that a deletion tells nobody that there was
-/// something. `org` and `user` need the claim by which readers will be compared.
-fn resolve_visibility(
-    record: &Record<'_>,
-    default: Visibility,
-    identity: &Identity,
-) -> Result<Visibility, LineError> {
-    if record.deleted && record.visibility.is_none() {
-        // Not the caller's word, so a token without `sub` may delete all the same; only an admin then sees the tombstone.
-        return Ok(Visibility::User);
-    }
-    let visibility = record.visibility.unwrap_or(default);
-    let missing = match visibility {
-        Visibility::Org if identity.org.is_none() => "org",
-        Visibility::User if identity.sub.is_none() => "sub",
-        _ => return Ok(visibility),
-    };
-    let detail = format!("visibility {} needs the token's claim {missing}", visibility.as_str());
-    Err(LineError::of_field(LineErrorCode::ClaimMissing, "visibility", detail))
 }
