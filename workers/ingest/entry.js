@@ -1,6 +1,10 @@
+import { DurableObject } from "cloudflare:workers";
 import * as wasm from "./build/bindgen/index.js";
 import { guarded } from "../shim.js";
 
 const worker = guarded(wasm);
 
 export default { fetch: worker.fetch };
+
+/** The rate of one namespace. */
+export const LimitsObject = worker.durableObject(DurableObject, wasm.LimitsObject);

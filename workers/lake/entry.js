@@ -7,7 +7,48 @@ const worker = guarded(wasm);
 // What Pipelines takes in one request, in bytes of JSON.
 const REQUEST_LEN_BYTES_MAX = 5_000_000;
 
-export default { fetch: worker.fetch };
+// Faults that the development origin asked for, by stream: how often, and what happens instead of a plain send.
+const faults = new Map();
+const FAULTS = ["fail_before", "fail_after", "delay", "throttle", "drop"];
+
+export default {
+  fetch(request, env, context) {
+    const url = new URL(request.url);
+    if (env.FIRN_DEVELOPMENT === "on" && url.pathname === "/$.dev/fault") return setFault(request, url);
+    return worker.fetch(request, env, context);
+  },
+};
+
+/**
+ * `POST /$.dev/fault?stream=S&kind=K&skip=0&count=1&millis=0`: after `skip` sends, the next `count` of the stream fail
+ * before or after they are stored, are delayed, throttled (429 with Retry-After of `millis`), or dropped. DELETE: none.
+ */
+function setFault(request, url) {
+  const number = (name, otherwise) => Number(url.searchParams.get(name) ?? otherwise);
+  const [stream, kind] = [url.searchParams.get("stream"), url.searchParams.get("kind")];
+  if (request.method === "DELETE") faults.clear();
+  else if (request.method !== "POST" || !stream || !FAULTS.includes(kind)) {
+    return Response.json({ error: `POST with stream, and kind one of ${FAULTS.join(", ")}; or DELETE` }, { status: 400 });
+  } else {
+    faults.set(stream, { kind, skip: number("skip", 0), count: number("count", 1), millis: number("millis", 0) });
+  }
+  return Response.json(Object.fromEntries(faults));
+}
+
+/** The fault of this send, if one is due. */
+function dueFault(stream) {
+  const fault = faults.get(stream);
+  if (fault === undefined) return undefined;
+  if (fault.skip > 0) {
+    fault.skip--;
+    return undefined;
+  }
+  if (fault.count-- <= 0) {
+    faults.delete(stream);
+    return undefined;
+  }
+  return fault;
+}
 
 /** One stream of the local stand-in for Cloudflare Pipelines: rows waiting in SQLite for their flush into the table. */
 export const StreamObject = worker.durableObject(DurableObject, wasm.StreamObject);
@@ -23,8 +64,14 @@ export class Stream extends WorkerEntrypoint {
     if (body.length > REQUEST_LEN_BYTES_MAX) {
       throw new Error(`request of ${body.length} bytes is over the limit of ${REQUEST_LEN_BYTES_MAX}`);
     }
+    const fault = dueFault(this.ctx.props.stream);
+    if (fault?.kind === "throttle") throw new Error(`429 too many requests; Retry-After: ${Math.ceil(fault.millis / 1000)}`);
+    if (fault?.kind === "fail_before") throw new Error("503 the stream failed before it stored the records");
+    if (fault?.kind === "delay") await scheduler.wait(fault.millis);
+    if (fault?.kind === "drop") return;
     const stub = this.env.STREAMS.getByName(this.ctx.props.stream);
     const answer = await stub.fetch(`http://stream/append?stream=${this.ctx.props.stream}`, { method: "POST", body });
+    if (fault?.kind === "fail_after") throw new Error("503 the stream failed after it stored the records");
     if (!answer.ok) throw new Error(`the stream answered ${answer.status}: ${await answer.text()}`);
   }
 }

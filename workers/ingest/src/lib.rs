@@ -2,28 +2,40 @@
 
 mod context;
 mod development;
+mod limits_object;
 mod stream;
+mod tenants;
+
+use std::rc::Rc;
 
 use firn_api::{
     http::{RequestHead, Response},
     ingest::{
-        admit::{Admitted, PATH, admit},
-        answer::respond,
+        admit::{Admitted, ContentEncoding, PATH, admit},
+        answer::{Answer, respond},
+        gzip::GzipBody,
         publish::{Request as Publish, publish},
+        retry::RetrySink,
     },
-    ports::Clock,
+    ports::{Body, Clock},
     problem::Problem,
+    tenancy::Tenancy,
 };
 use firn_platform::{
-    RequestBody, WallClock, WebCrypto, log_problem, random_id, read_head, send_response, token_rules,
+    RequestBody, Timer, WallClock, WebCrypto, log_problem, random_id, read_head, send_response, token_rules,
 };
-use firn_types::error::ErrorCode;
+use firn_types::{error::ErrorCode, mode::Mode};
 use worker::{Context, Env, Request, Result, event};
 
-use crate::context::{CEILINGS, DeploymentContext, destination};
+pub use limits_object::LimitsObject;
+
+use crate::{
+    context::{DeploymentContext, ceilings},
+    tenants::Tenants,
+};
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<worker::Response> {
     let head = read_head(&request);
     if head.path.starts_with("/$.content") {
         return env.service("SERVE")?.fetch_request(request).await;
@@ -35,30 +47,48 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::
         let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
         return send_response(problem.into_response(&head.request_id), &head);
     }
-    let response = ingest(&head, &request, &env).await.unwrap_or_else(|problem| {
+    let response = ingest(&head, &request, &env, &Rc::new(context)).await.unwrap_or_else(|problem| {
         log_problem(&problem, &head);
         problem.into_response(&head.request_id)
     });
     send_response(response, &head)
 }
 
-async fn ingest(head: &RequestHead, request: &Request, env: &Env) -> core::result::Result<Response, Problem> {
+async fn ingest(
+    head: &RequestHead,
+    request: &Request,
+    env: &Env,
+    context: &Rc<Context>,
+) -> core::result::Result<Response, Problem> {
     let now = WallClock.now();
-    let rules = token_rules(env).map_err(broken)?;
-    let admitted: Admitted = admit(head, &rules, &WebCrypto, now, CEILINGS.body_len_bytes_max).await?;
-    let context = DeploymentContext::new(env, &admitted);
-    let sink = stream::StreamSink::new(env);
-    let idle = destination(env, context.default_mode()).map_err(broken)?;
-    let mut body = RequestBody::new(request);
+    let rules = token_rules(env, context).map_err(broken)?;
+    let ceilings = ceilings(env).map_err(broken)?;
+    let admitted = admit(head, &rules, &WebCrypto, now, ceilings.body_len_bytes_max).await?;
     let publishing = Publish {
         identity: &admitted.identity,
         now,
         ingest_id: &random_id(),
         request_id: &head.request_id,
-        ceilings: CEILINGS,
+        ceilings,
     };
-    let answer = publish(&publishing, &context, &sink, &mut body, &idle).await?;
-    respond(&answer)
+    let body = RequestBody::new(request);
+    let answer = match admitted.encoding {
+        ContentEncoding::Identity => run(env, &admitted, &publishing, body).await,
+        ContentEncoding::Gzip => run(env, &admitted, &publishing, GzipBody::new(body)).await,
+    };
+    respond(&answer?)
+}
+
+async fn run(
+    env: &Env,
+    admitted: &Admitted,
+    publishing: &Publish<'_>,
+    mut body: impl Body,
+) -> core::result::Result<Answer, Problem> {
+    let context = DeploymentContext::new(env, admitted);
+    let sink = RetrySink::new(stream::StreamSink::new(env), Timer);
+    let idle = Tenants(env).destination(admitted.mode.unwrap_or(Mode::Build))?;
+    publish(publishing, &context, &sink, &mut body, &idle).await
 }
 
 fn broken(cause: String) -> Problem {

@@ -45,7 +45,7 @@ impl ChunkSink for StreamSink<'_> {
         let pipeline = self.pipeline(mode)?;
         let text = std::str::from_utf8(&chunk.json).map_err(|error| SinkError::Refused(error.to_string()))?;
         let records = js_sys::JSON::parse(text).map_err(|error| SinkError::Refused(message(&error)))?;
-        pipeline.send(&records).await.map_err(|error| SinkError::Unavailable(message(&error)))?;
+        pipeline.send(&records).await.map_err(|error| classify(&error))?;
         Ok(())
     }
 
@@ -54,6 +54,25 @@ impl ChunkSink for StreamSink<'_> {
     }
 
     async fn abort(&self) {}
+}
+
+/// The binding has no error types. A `TypeError` and what names a limit would fail again; the rest may pass.
+fn classify(error: &JsValue) -> SinkError {
+    let text = message(error);
+    if error.is_instance_of::<js_sys::TypeError>() || text.contains("over the limit") {
+        return SinkError::Refused(text);
+    }
+    if text.contains("429") || text.to_ascii_lowercase().contains("too many requests") {
+        return SinkError::Throttled { retry_after_ms: retry_after_ms(&text) };
+    }
+    SinkError::Unavailable(text)
+}
+
+/// `Retry-After: 2` in a message, as a peer's HTTP answer would have it.
+fn retry_after_ms(text: &str) -> Option<u64> {
+    let (_, after) = text.split_once("Retry-After: ")?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<u64>().ok()?.checked_mul(1_000)
 }
 
 fn message(error: &JsValue) -> String {

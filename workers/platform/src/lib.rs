@@ -3,12 +3,16 @@
 mod body;
 mod convert;
 mod crypto;
+mod keys;
 mod settings;
+mod timer;
 
 pub use body::RequestBody;
 pub use convert::{log_problem, read_head, send_response};
 pub use crypto::WebCrypto;
-pub use settings::{Setting, token_rules};
+pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
+pub use settings::Setting;
+pub use timer::Timer;
 
 use firn_api::ports::Clock;
 use firn_types::time::Micros;

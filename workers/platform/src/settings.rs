@@ -1,10 +1,5 @@
 //! Settings of a Worker: variables and secrets of its environment.
 
-use firn_api::access::TokenRules;
-use firn_auth::{
-    claims::Policy,
-    key_set::{JwksOrigin, KeySet},
-};
 use worker::Env;
 
 /// Reads settings by name.
@@ -33,26 +28,4 @@ impl Setting<'_> {
     pub fn is_development(&self) -> bool {
         self.text("FIRN_DEVELOPMENT").as_deref() == Some("on")
     }
-}
-
-/// Keys, issuers and audiences: `FIRN_HS256_SECRET`, `FIRN_JWKS`, `FIRN_ISSUERS`, `FIRN_AUDIENCES`.
-///
-/// # Errors
-/// What is wrong with them; names no key material.
-pub fn token_rules(env: &Env) -> Result<TokenRules, String> {
-    let setting = Setting(env);
-    let mut keys = KeySet::default();
-    if let Some(secret) = setting.text("FIRN_HS256_SECRET") {
-        keys = keys.and(&KeySet::from_secret(&secret).map_err(|e| format!("FIRN_HS256_SECRET: {e}"))?);
-    }
-    if let Some(jwks) = setting.text("FIRN_JWKS") {
-        keys =
-            keys.and(&KeySet::parse(&jwks, JwksOrigin::Configured).map_err(|e| format!("FIRN_JWKS: {e}"))?);
-    }
-    let policy = Policy::parse(
-        &setting.text("FIRN_ISSUERS").unwrap_or_default(),
-        &setting.text("FIRN_AUDIENCES").unwrap_or_default(),
-    )
-    .map_err(|error| format!("FIRN_ISSUERS, FIRN_AUDIENCES: {error}"))?;
-    Ok(TokenRules { keys, policy })
 }

@@ -30,7 +30,7 @@ thread_local! {
 }
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<worker::Response> {
     let head = read_head(&request);
     let is_development = Setting(&env).is_development();
     if is_development && head.path == "/$.dev/forget" {
@@ -41,7 +41,8 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::
         return worker::Response::empty();
     }
     let mut cost = ReadCost::default();
-    let response = serve(&head, &env, &mut cost).await.unwrap_or_else(|problem| {
+    let context = Rc::new(context);
+    let response = serve(&head, &env, &context, &mut cost).await.unwrap_or_else(|problem| {
         if problem.code.status() >= 500 {
             log_problem(&problem, &head);
         }
@@ -55,11 +56,12 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<worker::
 async fn serve(
     head: &RequestHead,
     env: &Env,
+    context: &Rc<Context>,
     cost: &mut ReadCost,
 ) -> core::result::Result<Response, Problem> {
     let now = WallClock.now();
     let path = parse_request(head)?;
-    let rules = token_rules(env).map_err(broken)?;
+    let rules = token_rules(env, context).map_err(broken)?;
     let caller = identify(head, &rules, &WebCrypto, now).await?;
     let config = lake_config(env).map_err(broken)?;
     let store = R2Read::open(env).map_err(|error| broken(error.to_string()))?;
