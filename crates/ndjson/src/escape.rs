@@ -259,6 +259,7 @@ mod tests {
             check_escape(lone, Err(EscapeFault::LoneSurrogate));
         }
         check_escape(r"\ud800\ue000", Err(EscapeFault::LoneSurrogate));
+        check_escape(r"\udc00\u12", Err(EscapeFault::LoneSurrogate));
         for malformed in
             ["\\", r"\u", r"\u12", r"\u123", r"\u123g", r"\u+123", r"\U0000", r"\a", r"\'", r"\x41", r"\0"]
         {
