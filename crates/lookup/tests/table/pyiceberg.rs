@@ -1,21 +1,8 @@
 //! Lookups in tables that PyIceberg wrote: every key, row for row, and what it costs.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a test opens files, and what fails it may panic"
-)]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    missing_docs,
-    unreachable_pub,
-    reason = "a test"
-)]
-
-mod support;
 
 use std::{collections::BTreeMap, fs, sync::Arc};
 
+use crate::lake::{HoldAll, Lake, drive, fixtures, query, text, text_value};
 use firn_iceberg::{
     metadata::TableMetadata,
     value::{Literal, Value},
@@ -26,7 +13,6 @@ use firn_lookup::{
     table::{Outcome, TableLookup},
 };
 use serde_json::Value as Json;
-use support::{HoldAll, Lake, drive, fixtures, query, text, text_value};
 
 const TABLES: [&str; 3] = ["pyiceberg-default", "pyiceberg-identity", "pyiceberg-bucket"];
 
@@ -65,7 +51,7 @@ fn value_of(name: &str, json: &Json) -> Option<Value> {
         (_, Json::Bool(b)) => Value::Primitive(Literal::Boolean(*b)),
         (_, Json::String(s)) => Value::Primitive(text(s)),
         (_, Json::Array(items)) => {
-            Value::List(items.iter().map(|item| text_value(item.as_str().unwrap())).collect())
+            Value::List(items.iter().map(|item| Some(text_value(item.as_str().unwrap()))).collect())
         }
         (_, other) => panic!("{other}"),
     })

@@ -26,13 +26,13 @@ use firn_types::object::{ByteRange, ObjectKey};
 
 /// Objects by key.
 #[derive(Debug, Default)]
-pub struct Lake {
-    pub objects: BTreeMap<String, Bytes>,
+pub(crate) struct Lake {
+    pub(crate) objects: BTreeMap<String, Bytes>,
 }
 
 impl Lake {
     /// Every file below a folder, keyed by its path from `root`.
-    pub fn load(root: &Path, folder: &str) -> Self {
+    pub(crate) fn load(root: &Path, folder: &str) -> Self {
         let mut lake = Self::default();
         lake.add(root, &root.join(folder));
         lake
@@ -51,7 +51,7 @@ impl Lake {
     }
 
     /// Performs one need.
-    pub fn read(&self, need: &Need) -> Supplied {
+    pub(crate) fn read(&self, need: &Need) -> Supplied {
         let whole = self.objects.get(need.object.as_str()).unwrap_or_else(|| panic!("no {}", need.object));
         let len = whole.len() as u64;
         let range = match &need.range {
@@ -65,7 +65,7 @@ impl Lake {
 
 /// Keeps everything.
 #[derive(Debug, Default)]
-pub struct HoldAll(pub HashMap<ObjectKey, Held>);
+pub(crate) struct HoldAll(pub(crate) HashMap<ObjectKey, Held>);
 
 impl HeldObjects for HoldAll {
     fn get(&mut self, object: &ObjectKey) -> Option<Held> {
@@ -80,22 +80,16 @@ impl HeldObjects for HoldAll {
 
 /// What a lookup asked for, wave by wave.
 #[derive(Debug, Default)]
-pub struct Conversation {
-    pub waves: Vec<Vec<Role>>,
-    pub len_bytes: u64,
-}
-
-impl Conversation {
-    pub fn request_count(&self) -> usize {
-        self.waves.iter().map(Vec::len).sum()
-    }
+pub(crate) struct Conversation {
+    pub(crate) waves: Vec<Vec<Role>>,
+    pub(crate) len_bytes: u64,
 }
 
 /// More waves than any lookup of a small table needs.
 const WAVE_COUNT_MAX: usize = 50;
 
 /// Drives a lookup to its end.
-pub fn drive(
+pub(crate) fn drive(
     lookup: &mut TableLookup,
     lake: &Lake,
     held: &mut dyn HeldObjects,
@@ -116,20 +110,20 @@ pub fn drive(
     }
 }
 
-pub fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/iceberg")
 }
 
-pub fn text(s: &str) -> Literal {
+pub(crate) fn text(s: &str) -> Literal {
     Literal::String(s.to_owned())
 }
 
-pub fn text_value(s: &str) -> Option<Value> {
-    Some(Value::Primitive(text(s)))
+pub(crate) fn text_value(s: &str) -> Value {
+    Value::Primitive(text(s))
 }
 
 /// A query of the current snapshot by column names.
-pub fn query(
+pub(crate) fn query(
     metadata: &Arc<TableMetadata>,
     key: &[(&str, Literal)],
     version: Option<&str>,
