@@ -16,6 +16,7 @@ use firn_types::object::ObjectKey;
 pub mod error;
 pub mod location;
 pub mod query;
+pub mod scan;
 
 mod deletes;
 mod files;

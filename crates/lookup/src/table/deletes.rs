@@ -46,12 +46,13 @@ struct Reader {
 /// What was read of delete files.
 #[derive(Debug, Default)]
 pub(crate) struct DeleteReads {
-    readers: Vec<Reader>,
+    /// By number; one that is done is dropped.
+    readers: Vec<Option<Reader>>,
     vectors: HashMap<usize, DeletionVector>,
     /// By delete file and data file.
     positions: HashMap<(usize, usize), HashSet<u64>>,
-    /// Values of the compared columns that are not in the key, in the order of the file's equality ids.
-    equalities: HashMap<usize, Vec<Vec<Option<Value>>>>,
+    /// What [`tuple_of`] makes of the compared columns that are not in the key, in the order of the equality ids.
+    equalities: HashMap<usize, HashSet<Vec<u8>>>,
     begun: HashSet<usize>,
 }
 
@@ -92,28 +93,31 @@ impl DeleteReads {
         supplied: Vec<Supplied>,
         held: &mut dyn HeldObjects,
     ) -> Result<Option<Vec<Need>>, TableError> {
-        let Some(Reader { purpose, object, lookup }) = self.readers.get_mut(reader_idx) else {
+        let Some(reader) = self.readers.get_mut(reader_idx).and_then(Option::take) else {
             return Ok(None);
         };
-        let Some(lookup) = lookup else {
+        let Reader { purpose, object, lookup } = reader;
+        let Some(mut lookup) = lookup else {
             let bytes = supplied.into_iter().next().map(|s| s.bytes).unwrap_or_default();
             let vector = DeletionVector::parse(bytes.to_vec());
-            let vector = vector.map_err(|source| TableError::Metadata { object: object.clone(), source })?;
+            let vector = vector.map_err(|source| TableError::Metadata { object, source })?;
             if let Purpose::Vector { delete_idx } = purpose {
-                self.vectors.insert(*delete_idx, vector);
+                self.vectors.insert(delete_idx, vector);
             }
             return Ok(None);
         };
         match lookup.step(supplied)? {
             Step::Need(needs) => {
+                if let Some(place) = self.readers.get_mut(reader_idx) {
+                    *place = Some(Reader { purpose, object, lookup: Some(lookup) });
+                }
                 Ok(Some(needs.into_iter().map(|need| Need { role: Role::Deletes, ..need }).collect()))
             }
             Step::Done(rows) => {
                 if let Some(footer) = lookup.footer() {
                     let len_bytes = footer.memory_len_bytes();
-                    held.put(object, Held::File(footer), len_bytes);
+                    held.put(&object, Held::File(footer), len_bytes);
                 }
-                let purpose = *purpose;
                 self.take(purpose, rows);
                 Ok(None)
             }
@@ -134,16 +138,27 @@ impl DeleteReads {
             let vector = self.vectors.get(delete_idx);
             let positions = self.positions.get(&(*delete_idx, data_idx));
             let is_equal = || {
-                let Some(delete) = plan.deletes.get(*delete_idx) else { return false };
+                let (Some(delete), Some(tuples)) =
+                    (plan.deletes.get(*delete_idx), self.equalities.get(delete_idx))
+                else {
+                    return false;
+                };
                 // The columns of the key were compared when the delete file was looked up.
-                let row: Vec<Option<&Value>> = compared(&delete.file, query).map(&value).collect();
-                let stored = self.equalities.get(delete_idx).map(Vec::as_slice).unwrap_or_default();
-                stored.iter().any(|of| of.iter().zip(&row).all(|(a, b)| is_same(a.as_ref(), *b)))
+                tuples.contains(&tuple_of(compared(&delete.file, query).map(&value)))
             };
             vector.is_some_and(|v| v.contains(position))
                 || positions.is_some_and(|p| p.contains(&position))
                 || is_equal()
         })
+    }
+
+    /// Drops what only one data file's rows needed.
+    pub(crate) fn forget(&mut self, data_idx: usize, plan: &TablePlan) {
+        let deletes = plan.data.get(data_idx).map(|task| task.deletes.as_slice()).unwrap_or_default();
+        for delete_idx in deletes {
+            self.vectors.remove(delete_idx);
+            self.positions.remove(&(*delete_idx, data_idx));
+        }
     }
 
     fn open(
@@ -156,7 +171,7 @@ impl DeleteReads {
         let footer = held.file_footer(&object);
         let lookup = Some(Box::new(FileLookup::new(request, footer)));
         let reader_idx = self.readers.len();
-        self.readers.push(Reader { purpose, object, lookup });
+        self.readers.push(Some(Reader { purpose, object, lookup }));
         Ok(self.advance(reader_idx, Vec::new(), held)?.map(|needs| (reader_idx, needs)))
     }
 
@@ -182,7 +197,8 @@ impl DeleteReads {
         }
         let range = ByteRange::Range(start..start.saturating_add(len));
         let need = Need { object: object.clone(), range, role: Role::Deletes };
-        self.readers.push(Reader { purpose: Purpose::Vector { delete_idx }, object, lookup: None });
+        let purpose = Purpose::Vector { delete_idx };
+        self.readers.push(Some(Reader { purpose, object, lookup: None }));
         Ok((self.readers.len() - 1, vec![need]))
     }
 
@@ -198,26 +214,52 @@ impl DeleteReads {
                 self.positions.insert((delete_idx, data_idx), values.filter_map(position).collect());
             }
             Purpose::Equalities { delete_idx } => {
-                self.equalities.insert(delete_idx, values.collect());
+                let tuples = values.map(|values| tuple_of(values.iter().map(Option::as_ref)));
+                self.equalities.insert(delete_idx, tuples.collect());
             }
         }
     }
 }
 
 /// The columns by which an equality delete file deletes, without those of the key.
-pub(crate) fn compared<'a>(delete: &'a DataFile, query: &'a Resolved) -> impl Iterator<Item = i32> + 'a {
+fn compared<'a>(delete: &'a DataFile, query: &'a Resolved) -> impl Iterator<Item = i32> + 'a {
     let ids: &[i32] = if delete.content == FileContent::EqualityDeletes { &delete.equality_ids } else { &[] };
     ids.iter().copied().filter(|id| query.key.terms.iter().all(|term| term.field_id != *id))
 }
 
-/// An equality delete takes null and null for equal.
-fn is_same(a: Option<&Value>, b: Option<&Value>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(Value::Primitive(a)), Some(Value::Primitive(b))) => a.is_same(b),
-        (Some(a), Some(b)) => a == b,
-        _ => false,
+/// The columns that all delete files of a plan compare and the key lacks, without those in `known`.
+pub(crate) fn columns_compared(plan: &TablePlan, query: &Resolved, known: &[i32]) -> Vec<i32> {
+    let mut columns = Vec::new();
+    for field_id in plan.deletes.iter().flat_map(|delete| compared(&delete.file, query)) {
+        // A nested one is reported when the delete file is opened.
+        if !known.contains(&field_id) && !columns.contains(&field_id) && query.is_primitive(field_id) {
+            columns.push(field_id);
+        }
     }
+    columns
+}
+
+/// Values as bytes that are the same for values that an equality delete takes for equal: null and null, NaN and NaN,
+/// both zeros.
+fn tuple_of<'a>(values: impl Iterator<Item = Option<&'a Value>>) -> Vec<u8> {
+    let mut tuple = Vec::new();
+    for value in values {
+        let Some(literal) = value.and_then(Value::as_literal) else {
+            tuple.push(0);
+            continue;
+        };
+        let bytes = match literal {
+            Literal::Float(v) if *v == 0.0 => Literal::Float(0.0).encode(),
+            Literal::Double(v) if *v == 0.0 => Literal::Double(0.0).encode(),
+            Literal::Float(v) if v.is_nan() => Literal::Float(f32::NAN).encode(),
+            Literal::Double(v) if v.is_nan() => Literal::Double(f64::NAN).encode(),
+            other => other.encode(),
+        };
+        tuple.push(1);
+        tuple.extend((bytes.len() as u64).to_le_bytes());
+        tuple.extend(bytes);
+    }
+    tuple
 }
 
 /// Asks an equality delete file for the rows that can delete rows of the key.
@@ -231,6 +273,10 @@ fn equality_request(delete: &DataFile, query: &Resolved) -> Result<FileRequest, 
     let mut key = query.key_of(delete)?;
     key.retain(|term| delete.equality_ids.contains(&term.column.field_id));
     let compared: Vec<i32> = compared(delete, query).collect();
+    if let Some(id) = compared.iter().find(|id| !query.is_primitive(**id)) {
+        let found = format!("column {id}");
+        return Err(TableError::Unsupported { object, what: "equality delete by nested", found });
+    }
     Ok(FileRequest {
         object,
         stated_len_bytes: delete.stated_len_bytes,

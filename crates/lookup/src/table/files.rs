@@ -11,7 +11,7 @@ use firn_types::object::ObjectKey;
 
 use super::{
     Row, RowLocation,
-    deletes::{Asked, DeleteReads, compared},
+    deletes::{Asked, DeleteReads, columns_compared},
     error::TableError,
     plan::{DataTask, TablePlan},
     query::{Resolved, check_readable},
@@ -81,7 +81,7 @@ impl FileReads {
         held: &mut dyn HeldObjects,
     ) -> Result<Self, TableError> {
         let mut small: Vec<i32> = query.columns.iter().copied().chain(query.version).collect();
-        small.extend(plan.deletes.iter().flat_map(|delete| compared(&delete.file, query)));
+        small.extend(columns_compared(&plan, query, &small));
         let is_eager =
             plan.data.len() <= EAGER_DATA_FILE_COUNT_MAX && plan.deletes.len() <= EAGER_DELETE_FILE_COUNT_MAX;
         let deletes = if is_eager { Deletes::Along } else { Deletes::Later };

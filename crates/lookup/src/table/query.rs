@@ -102,7 +102,7 @@ impl Resolved {
 
     /// A column, as rows of `file` have it. Where the file lacks the column its rows hold the partition's value, if it
     /// is partitioned by the column itself, and the column's initial default otherwise ("Column Projection").
-    fn column(&self, field_id: i32, file: &DataFile) -> Result<ColumnRef, TableError> {
+    pub(crate) fn column(&self, field_id: i32, file: &DataFile) -> Result<ColumnRef, TableError> {
         let field = self.field(field_id)?;
         let initial_default = match self.identity_partition(field, file) {
             PartitionValue::Null => None,
@@ -110,6 +110,11 @@ impl Resolved {
             PartitionValue::Unknown => field.initial_default.clone(),
         };
         Ok(ColumnRef { field_id, ty: field.ty.clone(), initial_default })
+    }
+
+    /// Whether there is, or was, such a column at the top of the schema, and it is primitive.
+    pub(crate) fn is_primitive(&self, field_id: i32) -> bool {
+        self.field(field_id).is_ok_and(|field| field.ty.as_primitive().is_some())
     }
 
     /// A top-level field of the schema, or of an earlier one: equality deletes outlive the columns they compare.

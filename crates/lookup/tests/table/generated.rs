@@ -1,15 +1,16 @@
 //! Generated tables: a pruned lookup gives the row that is left when everything was read.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use firn_iceberg::{
+    metadata::TableMetadata,
     schema::PrimitiveType,
     value::{Literal, Value},
 };
 use firn_lookup::{
     held::HoldNothing,
     table::{
-        Outcome, TableLookup,
+        Outcome, RowLocation, TableLookup,
         location::LocationMap,
         query::{SnapshotChoice, TableQuery},
     },
@@ -22,7 +23,7 @@ use crate::{
         avro::Codec,
         parquet::{Ids, Index, Layout},
     },
-    lake::{HoldAll, drive, text},
+    lake::{HoldAll, Lake, drive, scan, text},
 };
 
 /// Columns: a key of two, the version, a small one, content, and one that is added later.
@@ -254,6 +255,41 @@ fn keys(table: &Table) -> Vec<(Literal, Literal)> {
     NAMES.iter().flat_map(|name| numbers.clone().map(|number| (text(name), number))).collect()
 }
 
+/// A full scan gives every live row, and where it lies.
+fn check_scan(
+    metadata: &Arc<TableMetadata>,
+    lake: &Lake,
+    live: &[((i64, String, u64), Row)],
+    held: &mut HoldAll,
+) {
+    let ids: Vec<i32> = metadata.current_schema().fields.iter().map(|f| f.id).collect();
+    let query = TableQuery {
+        metadata: Arc::clone(metadata),
+        snapshot: SnapshotChoice::Current,
+        key: Vec::new(),
+        version: None,
+        columns: ids.clone(),
+        target: Vec::new(),
+        locations: LocationMap::default(),
+    };
+    let mut scanned: Vec<((i64, String, u64), Vec<Option<Value>>)> = scan(query, lake, held)
+        .unwrap()
+        .into_iter()
+        .map(|row| {
+            let RowLocation { object, position, sequence_number } = row.location;
+            ((sequence_number, object.as_str().to_owned(), position), row.values)
+        })
+        .collect();
+    let value = |row: &Row, id: &i32| row.get(id).cloned().map(Value::Primitive);
+    let mut expected: Vec<_> = live
+        .iter()
+        .map(|(rank, row)| (rank.clone(), ids.iter().map(|id| value(row, id)).collect::<Vec<_>>()))
+        .collect();
+    scanned.sort_by(|a, b| a.0.cmp(&b.0));
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(scanned, expected);
+}
+
 fn check(shape: Shape, steps: &[(Step, Commit)]) {
     let table = build(shape, steps, None);
     let (keys, live) = (keys(&table), table.live_rows());
@@ -261,6 +297,7 @@ fn check(shape: Shape, steps: &[(Step, Commit)]) {
     let small: Vec<i32> = [NAME, SMALL, ADDED].into_iter().filter(|id| has(*id)).collect();
     let (lake, metadata) = table.finish();
     let mut held = HoldAll::default();
+    check_scan(&metadata, &lake, &live, &mut held);
     for (name, number) in keys {
         let matching =
             live.iter().filter(|(_, row)| row.get(&NAME) == Some(&name) && row.get(&NUMBER) == Some(&number));

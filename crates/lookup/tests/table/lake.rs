@@ -20,6 +20,7 @@ use firn_lookup::{
         error::TableError,
         location::LocationMap,
         query::{SnapshotChoice, TableQuery},
+        scan::{ScannedRow, TableScan},
     },
 };
 use firn_types::object::{ByteRange, ObjectKey};
@@ -105,6 +106,26 @@ pub(crate) fn drive(
                 supplied = needs.iter().map(|need| lake.read(need)).collect();
                 conversation.len_bytes += supplied.iter().map(|s| s.bytes.len() as u64).sum::<u64>();
                 conversation.waves.push(needs.iter().map(|need| need.role).collect());
+            }
+        }
+    }
+}
+
+/// Drives a scan to its end.
+pub(crate) fn scan(
+    query: TableQuery,
+    lake: &Lake,
+    held: &mut dyn HeldObjects,
+) -> Result<Vec<ScannedRow>, TableError> {
+    let mut scan = TableScan::new(query)?;
+    let (mut rows, mut supplied) = (Vec::new(), Vec::new());
+    loop {
+        match scan.step(std::mem::take(&mut supplied), held)? {
+            Step::Done(None) => return Ok(rows),
+            Step::Done(Some(next)) => rows.extend(next),
+            Step::Need(needs) => {
+                assert!(!needs.is_empty(), "a step without needs");
+                supplied = needs.iter().map(|need| lake.read(need)).collect();
             }
         }
     }
