@@ -26,12 +26,9 @@ const print = console.error;
 console.error = (...parts) => {
   const line = parts.map(String).join(" ");
   log.push(line);
-  if (!line.startsWith("{") && !EXPECTED_NOISE.test(line)) print(line);
+  if (!line.startsWith("{")) print(line);
   for (const listen of [...listeners]) listen();
 };
-
-// miniflare tells of a workerd that was killed; killing it is what some tests are for.
-const EXPECTED_NOISE = /ExperimentalWarning/;
 
 /** Waits for a log line about a request, and gives it parsed. */
 export async function logLineOf(requestId) {
@@ -236,10 +233,11 @@ export async function inParallel(items, width, work) {
   await Promise.all(Array.from({ length: width }, worker));
 }
 
-/** Random numbers that FIRN_SEED repeats; the seed is printed. */
+/** Random numbers that FIRN_SEED repeats; the seed is printed, by the test's context where there is one. */
 export function seeded(test) {
   const seed = Number(process.env.FIRN_SEED ?? randomBytes(4).readUInt32LE());
-  test?.diagnostic(`FIRN_SEED=${seed}`);
+  if (test) test.diagnostic(`FIRN_SEED=${seed}`);
+  else console.log(`FIRN_SEED=${seed}`);
   return new Random(seed);
 }
 
