@@ -17,9 +17,6 @@ mod table_schema;
 
 pub mod commit;
 
-// Where the lake's users look for it; the reading side needs it too.
-pub use firn_iceberg::pointer;
-
 pub mod catalog;
 pub mod s3;
 mod uri;

@@ -3,9 +3,10 @@
 //! The steps are those of [`firn_lake::commit`]; what makes it exactly once is that the rows stay in SQLite until the
 //! table's own metadata says that it holds them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use firn_api::ports::Clock;
+use firn_iceberg::pointer::{Pointer, pointer_key};
 use firn_lake::{
     commit::{
         Append, CommitIds, CommitPlan, CurrentTable, StoredDataFile, StreamRange, TableConfig, plan_commit,
@@ -13,7 +14,6 @@ use firn_lake::{
     },
     data_file::DataFileWriter,
     metadata::{committed_sequence, current_manifest_list},
-    pointer::{Pointer, pointer_key},
     row::{UnknownFields, parse_row},
 };
 use firn_platform::{WallClock, random_id};
@@ -93,9 +93,13 @@ async fn store_data_file(
     rows.for_each(|sequence, json| {
         // Checked before it was stored.
         let row = parse_row(json, UnknownFields::Violate).map_err(failed)?;
+        // One row group a file: then a lookup finds footer and page index in its first read.
+        if sequences.is_some() && !writer.has_room_for(&row) {
+            return Ok(ControlFlow::Break(()));
+        }
         writer.push(&row).map_err(failed)?;
         sequences = Some((sequences.map_or(sequence, |(first, _)| first), sequence));
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     let Some((first, last)) = sequences else { return Ok(None) };
     let file = writer.finish().map_err(failed)?;

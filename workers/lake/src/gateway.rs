@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 use firn_api::http::{RequestHead, Response as Answer};
+use firn_iceberg::pointer::{pointer_prefix, table_of_pointer};
 use firn_lake::{
     catalog::{self, CatalogAnswer, CatalogError, ObjectAccess, Resource, Wanted},
-    pointer::{pointer_prefix, table_of_pointer},
     s3::{self, ListRequest, Listing, ObjectHead, RangeSpec, S3Error, S3Request},
 };
 use firn_platform::send_response;

@@ -4,10 +4,13 @@
 //! runtime holds the answer back until the write is). A row that violates the schema is accepted and dropped, as the
 //! real stream does; here at least it is counted and logged.
 
-use std::cell::Cell;
+use std::ops::ControlFlow;
 
 use firn_api::ports::Clock;
-use firn_lake::row::{UnknownFields, parse_row};
+use firn_lake::{
+    data_file::ROW_GROUP_LEN_BYTES,
+    row::{UnknownFields, parse_row},
+};
 use firn_platform::WallClock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,17 +22,17 @@ use crate::{
     streams::{configured_streams, table_config},
 };
 
-/// Waiting bytes at which a stream is flushed before its time, and the most that go into one data file: encoding holds
-/// the rows of one row group and the compressed file, well within the isolate's 128 MB.
-const FLUSH_LEN_BYTES: usize = 16 * 1024 * 1024;
+/// Waiting bytes at which a stream is flushed before its time: what fills one data file. Encoding holds the rows of one
+/// row group and the compressed file, well within the isolate's 128 MB.
+const FLUSH_LEN_BYTES: usize = ROW_GROUP_LEN_BYTES;
 
 /// Pause before a failed flush is tried again.
 const RETRY_MILLIS: i64 = 10_000;
 
 /// The rows that wait, oldest first.
 pub(crate) trait WaitingRows {
-    /// Gives each waiting row with its sequence, oldest first, up to what one data file takes.
-    fn for_each(&self, take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()>;
+    /// Gives each waiting row with its sequence, oldest first, until `take` breaks off.
+    fn for_each(&self, take: impl FnMut(u64, &[u8]) -> Result<ControlFlow<()>>) -> Result<()>;
 
     /// Drops the rows that the table holds.
     fn forget_up_to(&self, sequence: u64) -> Result<()>;
@@ -219,17 +222,14 @@ impl StreamObject {
 }
 
 impl WaitingRows for StreamObject {
-    fn for_each(&self, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+    fn for_each(&self, mut take: impl FnMut(u64, &[u8]) -> Result<ControlFlow<()>>) -> Result<()> {
         let cursor = self.state.storage().sql().exec("SELECT seq, json FROM rows ORDER BY seq", None)?;
-        let mut len_bytes = 0;
         for row in cursor.raw() {
             let row = row?;
             let [SqlStorageValue::Integer(sequence), SqlStorageValue::Blob(json)] = row.as_slice() else {
                 return Err(Error::RustError("a waiting row has another shape".to_owned()));
             };
-            take(u64::try_from(*sequence).unwrap_or(0), json)?;
-            len_bytes += json.len();
-            if len_bytes >= FLUSH_LEN_BYTES {
+            if take(u64::try_from(*sequence).unwrap_or(0), json)?.is_break() {
                 break;
             }
         }
