@@ -2,8 +2,9 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { developmentSecret, mintToken } from "./keys.mjs";
-import { ROOT, requireFreePort, start } from "./runtime.mjs";
 import { SAMPLE, sampleRecords } from "./sample.mjs";
+
+const ROOT = resolve(import.meta.dirname, "..");
 
 function fail(message) {
   console.error(`error: ${message}`);
@@ -20,8 +21,8 @@ function options() {
         verbose: { type: "boolean", default: false },
       },
     });
-    const port = Number(values.port);
-    if (!Number.isInteger(port) || port < 0 || port > 65535) fail(`--port ${values.port} is not a port`);
+    const port = /^\d+$/.test(values.port) ? Number(values.port) : Infinity;
+    if (port > 65535) fail(`--port ${values.port} is not a port`);
     return { ...values, port, state: resolve(values.state) };
   } catch (error) {
     return fail(error.message);
@@ -53,6 +54,8 @@ async function publishSample(origin) {
 }
 
 const given = options();
+// After the options, so that a slip in them is answered at once: wrangler takes a second or two to load.
+const { requireFreePort, start } = await import("./runtime.mjs");
 try {
   if (given.port !== 0) await requireFreePort(given.port);
 } catch (error) {

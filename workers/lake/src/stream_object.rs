@@ -4,7 +4,7 @@
 //! runtime holds the answer back until the write is). A row that violates the schema is accepted and dropped, as the
 //! real stream does; here at least it is counted and logged.
 
-use std::ops::ControlFlow;
+use std::{cell::Cell, ops::ControlFlow};
 
 use firn_api::ports::Clock;
 use firn_lake::{
