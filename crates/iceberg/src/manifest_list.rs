@@ -6,7 +6,7 @@ use crate::{
     avro::{
         Container,
         cursor::Cursor,
-        schema::{AvroField, AvroSchema, TypeIdx},
+        schema::{AvroSchema, TypeIdx, slots_of},
     },
     error::{Error, Part},
 };
@@ -95,7 +95,7 @@ impl ManifestList {
         let schema = &container.schema;
         let fields = schema.record(schema.root());
         let fields = fields.ok_or_else(|| Error::invalid(PART, "Avro schema", "another type", "a record"))?;
-        let slots: Vec<(Slot, TypeIdx)> = fields.iter().map(|f| (Slot::of(f), f.ty)).collect();
+        let slots = slots_of(fields, SLOTS, Slot::Other, PART)?;
         let mut manifests = Vec::new();
         container.for_each_datum(|cursor, schema, _| {
             Error::check_limit(PART, "manifest count", manifests.len() + 1, MANIFEST_COUNT_MAX)?;
@@ -106,7 +106,7 @@ impl ManifestList {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Slot {
     Path,
     Length,
@@ -122,26 +122,22 @@ enum Slot {
     Other,
 }
 
-impl Slot {
-    fn of(field: &AvroField) -> Self {
-        match (field.field_id, field.name.as_str()) {
-            (Some(500), _) | (None, "manifest_path") => Self::Path,
-            (Some(501), _) | (None, "manifest_length") => Self::Length,
-            (Some(502), _) | (None, "partition_spec_id") => Self::SpecId,
-            (Some(517), _) | (None, "content") => Self::Content,
-            (Some(515), _) | (None, "sequence_number") => Self::SequenceNumber,
-            (Some(516), _) | (None, "min_sequence_number") => Self::MinSequenceNumber,
-            (Some(503), _) | (None, "added_snapshot_id") => Self::AddedSnapshotId,
-            (Some(504), _) | (None, "added_files_count" | "added_data_files_count") => Self::AddedFileCount,
-            (Some(505), _) | (None, "existing_files_count" | "existing_data_files_count") => {
-                Self::ExistingFileCount
-            }
-            (Some(507), _) | (None, "partitions") => Self::Partitions,
-            (Some(519), _) | (None, "key_metadata") => Self::KeyMetadata,
-            _ => Self::Other,
-        }
-    }
-}
+/// Field id, name and meaning.
+const SLOTS: &[(i32, &str, Slot)] = &[
+    (500, "manifest_path", Slot::Path),
+    (501, "manifest_length", Slot::Length),
+    (502, "partition_spec_id", Slot::SpecId),
+    (517, "content", Slot::Content),
+    (515, "sequence_number", Slot::SequenceNumber),
+    (516, "min_sequence_number", Slot::MinSequenceNumber),
+    (503, "added_snapshot_id", Slot::AddedSnapshotId),
+    (504, "added_files_count", Slot::AddedFileCount),
+    (504, "added_data_files_count", Slot::AddedFileCount),
+    (505, "existing_files_count", Slot::ExistingFileCount),
+    (505, "existing_data_files_count", Slot::ExistingFileCount),
+    (507, "partitions", Slot::Partitions),
+    (519, "key_metadata", Slot::KeyMetadata),
+];
 
 fn read_manifest_file(
     cursor: &mut Cursor<'_>,
@@ -196,7 +192,7 @@ fn read_manifest_file(
     Ok(manifest)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum SummarySlot {
     ContainsNull,
     ContainsNan,
@@ -205,17 +201,13 @@ enum SummarySlot {
     Other,
 }
 
-impl SummarySlot {
-    fn of(field: &AvroField) -> Self {
-        match (field.field_id, field.name.as_str()) {
-            (Some(509), _) | (None, "contains_null") => Self::ContainsNull,
-            (Some(518), _) | (None, "contains_nan") => Self::ContainsNan,
-            (Some(510), _) | (None, "lower_bound") => Self::LowerBound,
-            (Some(511), _) | (None, "upper_bound") => Self::UpperBound,
-            _ => Self::Other,
-        }
-    }
-}
+/// Field id, name and meaning.
+const SUMMARY_SLOTS: &[(i32, &str, SummarySlot)] = &[
+    (509, "contains_null", SummarySlot::ContainsNull),
+    (518, "contains_nan", SummarySlot::ContainsNan),
+    (510, "lower_bound", SummarySlot::LowerBound),
+    (511, "upper_bound", SummarySlot::UpperBound),
+];
 
 fn read_summaries(
     cursor: &mut Cursor<'_>,
@@ -223,6 +215,7 @@ fn read_summaries(
     ty: TypeIdx,
 ) -> Result<Vec<PartitionSummary>, Error> {
     let fields = schema.items(ty).and_then(|item| schema.record(item)).unwrap_or_default();
+    let slots = slots_of(fields, SUMMARY_SLOTS, SummarySlot::Other, PART)?;
     let mut summaries = Vec::new();
     cursor.array(schema, ty, "partitions", |cursor, item| {
         if cursor.enter(schema, item)?.is_none() {
@@ -230,22 +223,21 @@ fn read_summaries(
         }
         // Where the writer leaves it out, a null must be expected.
         let mut summary = PartitionSummary { contains_null: true, ..PartitionSummary::default() };
-        for field in fields {
-            match SummarySlot::of(field) {
+        for (slot, ty) in slots.iter().copied() {
+            match slot {
                 SummarySlot::ContainsNull => {
-                    summary.contains_null =
-                        cursor.boolean(schema, field.ty, "contains_null")?.unwrap_or(true);
+                    summary.contains_null = cursor.boolean(schema, ty, "contains_null")?.unwrap_or(true);
                 }
                 SummarySlot::ContainsNan => {
-                    summary.contains_nan = cursor.boolean(schema, field.ty, "contains_nan")?;
+                    summary.contains_nan = cursor.boolean(schema, ty, "contains_nan")?;
                 }
                 SummarySlot::LowerBound => {
-                    summary.lower_bound = cursor.bytes(schema, field.ty, "lower_bound")?.map(Box::from);
+                    summary.lower_bound = cursor.bytes(schema, ty, "lower_bound")?.map(Box::from);
                 }
                 SummarySlot::UpperBound => {
-                    summary.upper_bound = cursor.bytes(schema, field.ty, "upper_bound")?.map(Box::from);
+                    summary.upper_bound = cursor.bytes(schema, ty, "upper_bound")?.map(Box::from);
                 }
-                SummarySlot::Other => cursor.skip(schema, field.ty)?,
+                SummarySlot::Other => cursor.skip(schema, ty)?,
             }
         }
         summaries.push(summary);

@@ -71,7 +71,7 @@ fn every_corrupt_byte_of_a_manifest_is_a_typed_error_or_harmless() {
     for (bytes, of, spec) in manifests("pyiceberg-bucket") {
         let whole = Manifest::parse(&bytes, &of, &spec, StatsOf::All).unwrap();
         for idx in 0..bytes.len() {
-            for flip in [0x01, 0x80, 0xff] {
+            for flip in [0x01, 0xff] {
                 let mut broken = bytes.clone();
                 broken[idx] ^= flip;
                 if let Ok(read) = Manifest::parse(&broken, &of, &spec, StatsOf::All) {

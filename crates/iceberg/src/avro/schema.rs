@@ -2,7 +2,7 @@
 //!
 //! Spec: Avro, "Schema Declaration"; Iceberg, "Appendix A: Format-specific Requirements", "Avro".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 
@@ -132,6 +132,42 @@ impl AvroSchema {
             AvroType::Array(items) => Some(*items),
             _ => None,
         }
+    }
+}
+
+/// What the fields of a record mean, by their ids, or by their names where the writer gave no ids. `known` holds id, name
+/// and meaning of each; a field that is none of them is `other`. Every writer uses the spec's names, so a known name
+/// under another id is a broken id.
+pub(crate) fn slots_of<S: Copy + PartialEq>(
+    fields: &[AvroField],
+    known: &[(i32, &str, S)],
+    other: S,
+    part: Part,
+) -> Result<Vec<(S, TypeIdx)>, Error> {
+    check_unique_ids(fields, part)?;
+    let slot_of = |field: &AvroField| {
+        let by_name = known.iter().find(|(_, name, _)| *name == field.name).map(|(_, _, slot)| *slot);
+        let Some(id) = field.field_id else { return Ok((by_name.unwrap_or(other), field.ty)) };
+        let by_id = known.iter().find(|(of, _, _)| *of == id).map(|(_, _, slot)| *slot);
+        if by_name.is_some() && by_name != by_id {
+            return Err(Error::invalid(
+                part,
+                "field-id",
+                &format!("{id} of {}", field.name),
+                "the spec's id",
+            ));
+        }
+        Ok((by_id.unwrap_or(other), field.ty))
+    };
+    fields.iter().map(slot_of).collect()
+}
+
+/// Two fields with one id would overwrite each other.
+pub(crate) fn check_unique_ids(fields: &[AvroField], part: Part) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    match fields.iter().filter_map(|f| f.field_id).find(|id| !seen.insert(*id)) {
+        Some(id) => Err(Error::invalid(part, "field-id", &id, "each id once in a record")),
+        None => Ok(()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Reading manifest entries along the writer's schema.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::{ManifestEntry, StatsOf, Status};
 use crate::{
     avro::{
         cursor::Cursor,
-        schema::{AvroField, AvroSchema, AvroType, Logical, TypeIdx},
+        schema::{AvroField, AvroSchema, AvroType, Logical, TypeIdx, check_unique_ids, slots_of},
     },
     data_file::{ColumnStats, DataFile, FileContent, FileFormat, PartitionValue},
     error::{Error, Part},
@@ -17,7 +17,7 @@ use crate::{
 
 const PART: Part = Part::Manifest;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Slot {
     Status,
     SnapshotId,
@@ -26,20 +26,16 @@ enum Slot {
     Other,
 }
 
-impl Slot {
-    fn of(field: &AvroField) -> Self {
-        match (field.field_id, field.name.as_str()) {
-            (Some(0), _) | (None, "status") => Self::Status,
-            (Some(1), _) | (None, "snapshot_id") => Self::SnapshotId,
-            (Some(3), _) | (None, "sequence_number") => Self::SequenceNumber,
-            (Some(2), _) | (None, "data_file") => Self::DataFile,
-            _ => Self::Other,
-        }
-    }
-}
+/// Field id, name and meaning.
+const SLOTS: &[(i32, &str, Slot)] = &[
+    (0, "status", Slot::Status),
+    (1, "snapshot_id", Slot::SnapshotId),
+    (3, "sequence_number", Slot::SequenceNumber),
+    (2, "data_file", Slot::DataFile),
+];
 
 /// A count or bound of [`ColumnStats`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stat {
     ValueCount,
     NullCount,
@@ -48,7 +44,7 @@ enum Stat {
     UpperBound,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum FileSlot {
     Content,
     Path,
@@ -66,30 +62,26 @@ enum FileSlot {
     Other,
 }
 
-impl FileSlot {
-    fn of(field: &AvroField) -> Self {
-        match (field.field_id, field.name.as_str()) {
-            (Some(134), _) | (None, "content") => Self::Content,
-            (Some(100), _) | (None, "file_path") => Self::Path,
-            (Some(101), _) | (None, "file_format") => Self::Format,
-            (Some(102), _) | (None, "partition") => Self::Partition,
-            (Some(103), _) | (None, "record_count") => Self::RecordCount,
-            (Some(104), _) | (None, "file_size_in_bytes") => Self::FileSize,
-            (Some(109), _) | (None, "value_counts") => Self::Stat(Stat::ValueCount),
-            (Some(110), _) | (None, "null_value_counts") => Self::Stat(Stat::NullCount),
-            (Some(137), _) | (None, "nan_value_counts") => Self::Stat(Stat::NanCount),
-            (Some(125), _) | (None, "lower_bounds") => Self::Stat(Stat::LowerBound),
-            (Some(128), _) | (None, "upper_bounds") => Self::Stat(Stat::UpperBound),
-            (Some(131), _) | (None, "key_metadata") => Self::KeyMetadata,
-            (Some(135), _) | (None, "equality_ids") => Self::EqualityIds,
-            (Some(140), _) | (None, "sort_order_id") => Self::SortOrderId,
-            (Some(143), _) | (None, "referenced_data_file") => Self::ReferencedDataFile,
-            (Some(144), _) | (None, "content_offset") => Self::ContentOffset,
-            (Some(145), _) | (None, "content_size_in_bytes") => Self::ContentSize,
-            _ => Self::Other,
-        }
-    }
-}
+/// Field id, name and meaning.
+const FILE_SLOTS: &[(i32, &str, FileSlot)] = &[
+    (134, "content", FileSlot::Content),
+    (100, "file_path", FileSlot::Path),
+    (101, "file_format", FileSlot::Format),
+    (102, "partition", FileSlot::Partition),
+    (103, "record_count", FileSlot::RecordCount),
+    (104, "file_size_in_bytes", FileSlot::FileSize),
+    (109, "value_counts", FileSlot::Stat(Stat::ValueCount)),
+    (110, "null_value_counts", FileSlot::Stat(Stat::NullCount)),
+    (137, "nan_value_counts", FileSlot::Stat(Stat::NanCount)),
+    (125, "lower_bounds", FileSlot::Stat(Stat::LowerBound)),
+    (128, "upper_bounds", FileSlot::Stat(Stat::UpperBound)),
+    (131, "key_metadata", FileSlot::KeyMetadata),
+    (135, "equality_ids", FileSlot::EqualityIds),
+    (140, "sort_order_id", FileSlot::SortOrderId),
+    (143, "referenced_data_file", FileSlot::ReferencedDataFile),
+    (144, "content_offset", FileSlot::ContentOffset),
+    (145, "content_size_in_bytes", FileSlot::ContentSize),
+];
 
 /// Where in the writer's schema the known fields are.
 pub(super) struct Layout {
@@ -104,19 +96,17 @@ impl Layout {
     pub(super) fn of(schema: &AvroSchema, spec: &PartitionSpec) -> Result<Self, Error> {
         let not_a_record = |field| Error::invalid(PART, field, "of another Avro type", "a record");
         let entry = schema.record(schema.root()).ok_or_else(|| not_a_record("manifest entry"))?;
-        check_unique_ids(entry)?;
-        let entry: Vec<(Slot, TypeIdx)> = entry.iter().map(|f| (Slot::of(f), f.ty)).collect();
+        let entry = slots_of(entry, SLOTS, Slot::Other, PART)?;
         let file = entry.iter().find(|(slot, _)| matches!(slot, Slot::DataFile));
         let (_, file) = *file.ok_or(Error::Missing { part: PART, field: "data_file" })?;
         let file = schema.record(file).ok_or_else(|| not_a_record("data_file"))?;
-        check_unique_ids(file)?;
-        let file: Vec<(FileSlot, TypeIdx)> = file.iter().map(|f| (FileSlot::of(f), f.ty)).collect();
+        let file = slots_of(file, FILE_SLOTS, FileSlot::Other, PART)?;
         let partition = file.iter().find(|(slot, _)| matches!(slot, FileSlot::Partition));
         let partition = match partition {
             Some((_, ty)) => schema.record(*ty).ok_or_else(|| not_a_record("partition"))?,
             None => &[],
         };
-        check_unique_ids(partition)?;
+        check_unique_ids(partition, PART)?;
         let in_spec = |field: &AvroField| {
             spec.fields.iter().position(|of| match field.field_id {
                 Some(id) => of.field_id == id,
@@ -125,15 +115,6 @@ impl Layout {
         };
         let partition = partition.iter().map(|f| (in_spec(f), f.ty)).collect();
         Ok(Self { entry, file, partition, partition_field_count: spec.fields.len() })
-    }
-}
-
-/// Two fields with one id would overwrite each other.
-fn check_unique_ids(fields: &[AvroField]) -> Result<(), Error> {
-    let mut seen = HashSet::new();
-    match fields.iter().filter_map(|f| f.field_id).find(|id| !seen.insert(*id)) {
-        Some(id) => Err(Error::invalid(PART, "field-id", &id, "each id once in a record")),
-        None => Ok(()),
     }
 }
 

@@ -52,15 +52,31 @@ impl Lake {
     }
 
     /// Performs one need.
-    pub(crate) fn read(&self, need: &Need) -> Supplied {
-        let whole = self.objects.get(need.object.as_str()).unwrap_or_else(|| panic!("no {}", need.object));
+    pub(crate) fn read(&self, need: &Need) -> Result<Supplied, Failure> {
+        let whole = self.objects.get(need.object.as_str());
+        let whole = whole.ok_or_else(|| Failure::Missing(need.object.clone()))?;
         let len = whole.len() as u64;
         let range = match &need.range {
             ByteRange::Range(range) => range.start.min(len)..range.end.min(len),
             ByteRange::Tail { len_bytes } => len.saturating_sub(*len_bytes)..len,
         };
         let bytes = whole.slice(range.start as usize..range.end as usize);
-        Supplied { bytes, offset: range.start, object_len_bytes: len }
+        Ok(Supplied { bytes, offset: range.start, object_len_bytes: len })
+    }
+}
+
+/// Why a lookup ended without an answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The lookup's own error.
+    Table(TableError),
+    /// The driver's: it ends the lookup where an object is not there.
+    Missing(ObjectKey),
+}
+
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Self {
+        Self::Table(error)
     }
 }
 
@@ -94,7 +110,7 @@ pub(crate) fn drive(
     lookup: &mut TableLookup,
     lake: &Lake,
     held: &mut dyn HeldObjects,
-) -> Result<(Outcome, Conversation), TableError> {
+) -> Result<(Outcome, Conversation), Failure> {
     let mut conversation = Conversation::default();
     let mut supplied = Vec::new();
     loop {
@@ -103,8 +119,9 @@ pub(crate) fn drive(
             Step::Need(needs) => {
                 assert!(!needs.is_empty(), "a step without needs");
                 assert!(conversation.waves.len() < WAVE_COUNT_MAX, "{conversation:?}");
-                supplied = needs.iter().map(|need| lake.read(need)).collect();
-                conversation.len_bytes += supplied.iter().map(|s| s.bytes.len() as u64).sum::<u64>();
+                supplied = needs.iter().map(|need| lake.read(need)).collect::<Result<_, _>>()?;
+                conversation.len_bytes +=
+                    supplied.iter().map(|s: &Supplied| s.bytes.len() as u64).sum::<u64>();
                 conversation.waves.push(needs.iter().map(|need| need.role).collect());
             }
         }
@@ -116,7 +133,7 @@ pub(crate) fn scan(
     query: TableQuery,
     lake: &Lake,
     held: &mut dyn HeldObjects,
-) -> Result<Vec<ScannedRow>, TableError> {
+) -> Result<Vec<ScannedRow>, Failure> {
     let mut scan = TableScan::new(query)?;
     let (mut rows, mut supplied) = (Vec::new(), Vec::new());
     loop {
@@ -125,7 +142,7 @@ pub(crate) fn scan(
             Step::Done(Some(next)) => rows.extend(next),
             Step::Need(needs) => {
                 assert!(!needs.is_empty(), "a step without needs");
-                supplied = needs.iter().map(|need| lake.read(need)).collect();
+                supplied = needs.iter().map(|need| lake.read(need)).collect::<Result<_, _>>()?;
             }
         }
     }

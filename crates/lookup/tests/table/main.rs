@@ -11,5 +11,8 @@
 mod build;
 mod lake;
 
+mod broken;
+mod conversation;
+mod corpora;
 mod generated;
 mod pyiceberg;

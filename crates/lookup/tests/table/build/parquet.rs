@@ -11,7 +11,7 @@ use parquet::{
         properties::{EnabledStatistics, WriterProperties},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
-    schema::parser::parse_message_type,
+    schema::{parser::parse_message_type, types::ColumnPath},
 };
 
 /// A column of a file.
@@ -62,7 +62,12 @@ pub(crate) fn write(columns: &[FileColumn], layout: Layout) -> Bytes {
     let schema = Arc::new(parse_message_type(&schema).unwrap());
     let statistics =
         if layout.index == Index::Page { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
-    let properties = WriterProperties::builder()
+    let large =
+        columns.iter().filter(|c| c.name.starts_with("content")).map(|c| ColumnPath::from(c.name.as_str()));
+    let plain = large.fold(WriterProperties::builder(), |builder, path| {
+        builder.set_column_dictionary_enabled(path, false)
+    });
+    let properties = plain
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_data_page_row_count_limit(layout.page_row_count)
         .set_write_batch_size(layout.page_row_count)
