@@ -79,7 +79,7 @@ fn break_each(
     let objects: Vec<(String, Bytes)> = lake
         .objects
         .iter()
-        .filter(|(key, _)| !key.ends_with(".json"))
+        .filter(|(key, _)| !key.contains(".metadata."))
         .map(|(k, o)| (k.clone(), o.clone()))
         .collect();
     for (key, whole) in objects {
@@ -159,7 +159,7 @@ fn corrupt_byte_of_a_manifest_is_a_typed_error_or_changes_nothing() {
         drive(&mut TableLookup::new(query).unwrap(), lake, &mut HoldNothing).map(|(outcome, _)| outcome)
     };
     let right = ask(&lake).unwrap();
-    let avro: Vec<String> = lake.objects.keys().filter(|key| key.ends_with(".avro")).cloned().collect();
+    let avro: Vec<String> = lake.objects.keys().filter(|key| key.contains("/metadata/")).cloned().collect();
     for key in avro {
         let whole = lake.objects[&key].clone();
         for (idx, broken) in flips(&whole).into_iter().enumerate().step_by(2) {

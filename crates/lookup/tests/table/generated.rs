@@ -255,13 +255,11 @@ fn keys(table: &Table) -> Vec<(Literal, Literal)> {
     NAMES.iter().flat_map(|name| numbers.clone().map(|number| (text(name), number))).collect()
 }
 
+/// Sequence number, object and position.
+type Rank = (i64, String, u64);
+
 /// A full scan gives every live row, and where it lies.
-fn check_scan(
-    metadata: &Arc<TableMetadata>,
-    lake: &Lake,
-    live: &[((i64, String, u64), Row)],
-    held: &mut HoldAll,
-) {
+fn check_scan(metadata: &Arc<TableMetadata>, lake: &Lake, live: &[(Rank, Row)], held: &mut HoldAll) {
     let ids: Vec<i32> = metadata.current_schema().fields.iter().map(|f| f.id).collect();
     let query = TableQuery {
         metadata: Arc::clone(metadata),
@@ -272,7 +270,7 @@ fn check_scan(
         target: Vec::new(),
         locations: LocationMap::default(),
     };
-    let mut scanned: Vec<((i64, String, u64), Vec<Option<Value>>)> = scan(query, lake, held)
+    let mut scanned: Vec<(Rank, Vec<Option<Value>>)> = scan(query, lake, held)
         .unwrap()
         .into_iter()
         .map(|row| {
