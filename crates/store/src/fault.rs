@@ -107,7 +107,9 @@ mod tests {
             Some(Fault::FlipBit { byte_idx: 0, bit_idx: 0 }),
             Some(Fault::Truncate { len_bytes: 1 }),
         ];
-        let store = CountingRead::new(FaultRead::new(memory, |idx, _: &_, _: &_| faults[idx as usize]));
+        let store = CountingRead::new(FaultRead::new(memory, |idx, _: &_, _: &_| {
+            faults[usize::try_from(idx).unwrap()]
+        }));
         let tail = ByteRange::Tail { len_bytes: 4 };
         let read = || block_on(store.read(&key, &tail));
         assert_eq!(read().unwrap().bytes, "6789");

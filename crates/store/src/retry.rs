@@ -156,7 +156,8 @@ mod tests {
             let outcome = block_on(RetryRead::new(&store, &pauses).read(&key, &ByteRange::Range(0..4)));
             assert_eq!(outcome.is_ok(), succeeds);
             assert_eq!(store.counts().requests, (failure_count + 1).min(3));
-            assert_eq!(*pauses.0.borrow(), [50, 100][..(failure_count as usize).min(2)]);
+            let pause_count = usize::try_from(failure_count).unwrap().min(2);
+            assert_eq!(*pauses.0.borrow(), [50, 100][..pause_count]);
         }
     }
 }

@@ -106,3 +106,64 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(u64, usize)>, Cause> {
     }
     Ok(len.filter(|_| known == 3).map(|len| (len, cursor.position())))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::{
+        bloom_filter::Sbbf,
+        file::metadata::ColumnChunkMetaData,
+        schema::types::{ColumnDescriptor, ColumnPath, Type},
+    };
+
+    use super::*;
+
+    fn chunk(offset: i64, len: Option<i32>) -> ColumnChunkMetaData {
+        let ty = Type::primitive_type_builder("id", parquet::basic::Type::BYTE_ARRAY).build().unwrap();
+        let column = ColumnDescriptor::new(Arc::new(ty), 0, 0, ColumnPath::from("id"));
+        let builder = ColumnChunkMetaData::builder(Arc::new(column));
+        builder.set_bloom_filter_offset(Some(offset)).set_bloom_filter_length(len).build().unwrap()
+    }
+
+    #[test]
+    fn one_block_says_what_the_whole_filter_says() {
+        let mut filter = Sbbf::new_with_ndv_fpp(2_000, 0.05).unwrap();
+        for i in (0..4_000).step_by(2) {
+            filter.insert(format!("id{i}").as_str());
+        }
+        let mut bytes = vec![0; 100];
+        filter.write(&mut bytes).unwrap();
+        let object = Bytes::from(bytes);
+        let len = object.len() as u64;
+        let chunk = chunk(100, Some(i32::try_from(len - 100).unwrap()));
+        let slice = |range: &Range<u64>| {
+            object.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap())
+        };
+        let mut excluded = 0;
+        for i in 0..4_000 {
+            let value = format!("id{i}");
+            let probe = BloomProbe::new(&chunk, value.as_bytes(), len).unwrap();
+            let found = probe.might_match(&slice(&probe.header), &slice(&probe.block));
+            assert_eq!(found, filter.check(value.as_str()), "{value}");
+            excluded += u32::from(!found);
+            // A header that is not the one that was planned for says nothing.
+            assert!(probe.might_match(&[0], &Bytes::from_static(&[0; 32])));
+        }
+        assert!(excluded > 1_800, "{excluded}");
+    }
+
+    #[test]
+    fn filter_without_a_sound_place_is_not_asked() {
+        for (offset, len) in [
+            (100, None),
+            (-1, Some(100)),
+            (100, Some(-1)),
+            (100, Some(31)),
+            (100, Some(32)),
+            (100, Some(128)),
+        ] {
+            assert_eq!(BloomProbe::new(&chunk(offset, len), b"x", 200), None, "{offset} {len:?}");
+        }
+    }
+}

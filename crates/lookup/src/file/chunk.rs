@@ -13,7 +13,7 @@ use crate::file::{
     fetched::Fetched,
     footer::{Chunk, PageSpan},
     header::{PageContent, PageHeader},
-    limits::{DECODED_VALUES_MAX, PAGE_HEADER_LEN_BYTES_MAX, PAGES_MAX, PIECE_LEN_BYTES},
+    limits::{DECODED_VALUES_MAX, PAGES_MAX, PIECE_LEN_BYTES},
     page::{Cell, LeafShape, Page, open_dictionary},
     rows::RowSet,
 };
@@ -206,13 +206,13 @@ impl ChunkReader {
             let header = match PageHeader::parse_partial(&bytes)? {
                 Some(header) => header,
                 None if reached >= self.end_max => return Err(Cause::Truncated { what: "page header" }),
-                None => return Ok(Some(self.piece(position, PAGE_HEADER_LEN_BYTES_MAX as u64, rows))),
+                None => return Ok(Some(self.piece(position, reached + 1, rows))),
             };
             if position.saturating_add(header.total_len()) > self.end_max {
                 return Err(Cause::Truncated { what: "page" });
             }
             if !self.step(&header, &bytes, rows, fetched, budget)? {
-                return Ok(Some(self.piece(position, header.total_len(), rows)));
+                return Ok(Some(self.piece(position, position.saturating_add(header.total_len()), rows)));
             }
         }
     }
@@ -321,15 +321,14 @@ impl ChunkReader {
         Ok(start..end)
     }
 
-    /// The next piece to fetch: at least `len` bytes, all of the chunk where most of its rows are wanted.
-    fn piece(&mut self, position: u64, len: u64, rows: &RowSet) -> Range<u64> {
+    /// The next piece to fetch, from `position` to behind `end_min`; all of the chunk where most of its rows are wanted.
+    fn piece(&mut self, position: u64, end_min: u64, rows: &RowSet) -> Range<u64> {
         let wants_most = rows.row_count().saturating_mul(2) >= self.row_count;
-        let Pages::Walked(walk) = &mut self.pages else { return position..self.end_max };
-        let is_header = len == PAGE_HEADER_LEN_BYTES_MAX as u64;
-        let len = if is_header { walk.piece_len } else { walk.piece_len.max(len) };
+        let end_max = if end_min > self.bytes.end { self.end_max } else { self.bytes.end };
+        let Pages::Walked(walk) = &mut self.pages else { return position..end_max };
+        let end = position.saturating_add(walk.piece_len).max(end_min).min(end_max);
         walk.piece_len = walk.piece_len.saturating_mul(2);
-        let end = if wants_most { self.end_max } else { position.saturating_add(len).min(self.end_max) };
-        position..end
+        position..if wants_most { end_max } else { end }
     }
 }
 

@@ -15,11 +15,11 @@ use parquet::{
 
 use crate::file::{decode::values::Raw, error::Cause};
 
-/// Nanoseconds of a day.
-const DAY_NANOS: i128 = 86_400_000_000_000;
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Julian day of 1970-01-01.
-const EPOCH_JULIAN_DAY: i128 = 2_440_588;
+const EPOCH_JULIAN_DAY: i64 = 2_440_588;
 
 /// How a stored value becomes a value of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Conversion {
                 integer(raw).and_then(|value| rescale(value, unit, MICROS)).map(Literal::Time)
             }
             (Source::Instant(unit), raw) => integer(raw).and_then(|value| self.instant(value, unit)),
-            (Source::Int96, Raw::I96(bytes)) => self.instant(int96_nanos(bytes), NANOS),
+            (Source::Int96, Raw::I96(bytes)) => self.int96(bytes),
             (Source::Text | Source::Bytes, Raw::Bytes(bytes)) => return self.bytes(bytes),
             _ => None,
         };
@@ -159,6 +159,19 @@ impl Conversion {
             P::TimestamptzNs => rescale(value, unit, NANOS).map(Literal::TimestamptzNs),
             _ => None,
         }
+    }
+
+    /// Spec: "INT96 timestamps": nanoseconds of the day, then the Julian day.
+    fn int96(self, bytes: [u8; 12]) -> Option<Literal> {
+        use PrimitiveType as P;
+        let nanos = bytes.first_chunk().copied().map_or(0, i64::from_le_bytes);
+        let day = i64::from(bytes.last_chunk().copied().map_or(0, i32::from_le_bytes)) - EPOCH_JULIAN_DAY;
+        if matches!(self.target, P::TimestampNs | P::TimestamptzNs) {
+            return self.instant(i128::from(day) * i128::from(DAY_MICROS) * 1_000 + i128::from(nanos), NANOS);
+        }
+        // Spark, which writes them, lets days far ahead overflow, and reads them back by the same overflow.
+        let micros = day.wrapping_mul(DAY_MICROS).wrapping_add(nanos.div_euclid(1_000));
+        self.instant(micros.into(), MICROS)
     }
 
     /// Whether stored bytes are the value, in the order of their bytes.
@@ -351,13 +364,6 @@ fn rescale(value: i128, from: Unit, to: Unit) -> Option<i64> {
     i64::try_from((value * i128::from(from.0)).div_euclid(i128::from(to.0))).ok()
 }
 
-/// Spec: "INT96 timestamps": nanoseconds of the day, then the Julian day.
-fn int96_nanos(bytes: [u8; 12]) -> i128 {
-    let nanos = bytes.first_chunk().copied().map_or(0, i64::from_le_bytes);
-    let day = bytes.last_chunk().copied().map_or(0, i32::from_le_bytes);
-    (i128::from(day) - EPOCH_JULIAN_DAY) * DAY_NANOS + i128::from(nanos)
-}
-
 /// IEEE 754 binary16, little-endian.
 fn half(bytes: &[u8]) -> Option<f32> {
     let bits = u16::from_le_bytes(bytes.try_into().ok()?);
@@ -369,4 +375,107 @@ fn half(bytes: &[u8]) -> Option<f32> {
         31 => f32::NAN,
         _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    fn leaf(field: &str) -> ParquetType {
+        let schema = parse_message_type(&format!("message m {{ required {field}; }}")).unwrap();
+        schema.get_fields()[0].as_ref().clone()
+    }
+
+    #[track_caller]
+    fn check(field: &str, target: PrimitiveType, raw: Raw<'_>, expected: Literal) {
+        let conversion = Conversion::new(&leaf(field), target).unwrap();
+        assert_eq!(conversion.convert(raw), Ok(expected));
+    }
+
+    #[test]
+    fn stored_values_become_values_of_the_column() {
+        use PrimitiveType as P;
+        check("int32 a", P::Int, Raw::I32(-7), Literal::Int(-7));
+        check("int32 a", P::Long, Raw::I32(-7), Literal::Long(-7));
+        check("int32 a (INTEGER(32, false))", P::Long, Raw::I32(-1), Literal::Long(u32::MAX.into()));
+        check("float a", P::Double, Raw::F32(0.5), Literal::Double(0.5));
+        let decimal = P::Decimal { precision: 9, scale: 2 };
+        let expected = Literal::Decimal { unscaled: -123, scale: 2 };
+        check("int32 a (DECIMAL(4, 2))", decimal, Raw::I32(-123), expected.clone());
+        check("int64 a (DECIMAL(4, 2))", decimal, Raw::I64(-123), expected.clone());
+        check("binary a (DECIMAL(4, 2))", decimal, Raw::Bytes(&[0x85]), expected.clone());
+        check(
+            "fixed_len_byte_array(20) a (DECIMAL(4, 2))",
+            decimal,
+            Raw::Bytes(&[0xff; 20]),
+            Literal::Decimal { unscaled: -1, scale: 2 },
+        );
+        check("int32 a (DATE)", P::Date, Raw::I32(3), Literal::Date(3));
+        check("int32 a (DATE)", P::Timestamp, Raw::I32(1), Literal::Timestamp(86_400_000_000));
+        check("int32 a (TIME(MILLIS, true))", P::Time, Raw::I32(2), Literal::Time(2_000));
+        check("int64 a (TIME(NANOS, true))", P::Time, Raw::I64(2_999), Literal::Time(2));
+        check("int64 a (TIMESTAMP(MILLIS, true))", P::Timestamptz, Raw::I64(2), Literal::Timestamptz(2_000));
+        check("int64 a (TIMESTAMP(NANOS, false))", P::Timestamp, Raw::I64(-1), Literal::Timestamp(-1));
+        check(
+            "int64 a (TIMESTAMP(MICROS, false))",
+            P::TimestampNs,
+            Raw::I64(-1),
+            Literal::TimestampNs(-1_000),
+        );
+        check("binary a", P::String, Raw::Bytes(b"x"), Literal::String("x".into()));
+        check("fixed_len_byte_array(16) a", P::Uuid, Raw::Bytes(&[7; 16]), Literal::Uuid([7; 16]));
+        check(
+            "fixed_len_byte_array(2) a (FLOAT16)",
+            P::Float,
+            Raw::Bytes(&[0x00, 0xbc]),
+            Literal::Float(-1.0),
+        );
+        // 2,440,589 is the second of January 1970.
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&1_500i64.to_le_bytes());
+        bytes[8..].copy_from_slice(&2_440_589i32.to_le_bytes());
+        check("int96 a", P::Timestamp, Raw::I96(bytes), Literal::Timestamp(86_400_000_001));
+        check("int96 a", P::TimestamptzNs, Raw::I96(bytes), Literal::TimestamptzNs(86_400_000_001_500));
+    }
+
+    #[test]
+    fn half_floats_have_their_values() {
+        for (bits, expected) in [
+            (0x0000u16, 0.0),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 1023.0 * 2f32.powi(-24)),
+            (0x0400, 2f32.powi(-14)),
+            (0x3c00, 1.0),
+            (0x7bff, 65_504.0),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(half(&bits.to_le_bytes()), Some(expected), "{bits:04x}");
+        }
+        assert!(half(&0x7e00u16.to_le_bytes()).is_some_and(f32::is_nan));
+        assert_eq!(half(&[0; 3]), None);
+    }
+
+    #[test]
+    fn value_out_of_range_is_corrupt_and_a_wrong_type_unsupported() {
+        let unsigned = Conversion::new(&leaf("int32 a (INTEGER(32, false))"), PrimitiveType::Int).unwrap();
+        unsigned.convert(Raw::I32(-1)).unwrap_err();
+        let text = Conversion::new(&leaf("binary a (UTF8)"), PrimitiveType::String).unwrap();
+        assert_eq!(text.convert(Raw::Bytes(&[0xff])), Err(Cause::NotUtf8 { what: "value" }));
+        let instant = Conversion::new(&leaf("int64 a (TIMESTAMP(MILLIS, true))"), PrimitiveType::Timestamptz);
+        instant.unwrap().convert(Raw::I64(i64::MAX)).unwrap_err();
+        for (field, target) in [
+            ("int64 a", PrimitiveType::Int),
+            ("double a", PrimitiveType::Float),
+            ("binary a", PrimitiveType::Long),
+            ("boolean a", PrimitiveType::Int),
+            ("int32 a (DECIMAL(4, 2))", PrimitiveType::Decimal { precision: 4, scale: 1 }),
+            ("fixed_len_byte_array(15) a", PrimitiveType::Uuid),
+            ("int64 a (TIMESTAMP(MILLIS, true))", PrimitiveType::Long),
+        ] {
+            let error = Conversion::new(&leaf(field), target).unwrap_err();
+            assert!(matches!(error, Cause::Unsupported { .. }), "{field}");
+        }
+    }
 }

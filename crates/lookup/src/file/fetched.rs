@@ -2,29 +2,42 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
-/// Pieces of an object by their offset.
+/// Pieces of an object by their offset; no two overlap.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fetched(BTreeMap<u64, Bytes>);
+pub(crate) struct Fetched {
+    pieces: BTreeMap<u64, Bytes>,
+    len_bytes: u64,
+}
 
 impl Fetched {
-    /// Adds a piece.
-    pub(crate) fn insert(&mut self, offset: u64, bytes: Bytes) {
-        let longer_is_there = self.0.get(&offset).is_some_and(|there| there.len() >= bytes.len());
-        if !longer_is_there && !bytes.is_empty() {
-            self.0.insert(offset, bytes);
+    /// Adds what is new of a piece.
+    pub(crate) fn insert(&mut self, offset: u64, mut bytes: Bytes) {
+        let mut at = offset;
+        while !bytes.is_empty() {
+            let known = self.prefix(at).map_or(0, |known| known.len().min(bytes.len()));
+            at = at.saturating_add(known as u64);
+            bytes.advance(known);
+            let gap = self.pieces.range(at..).next().map_or(u64::MAX, |(next, _)| next - at);
+            let new = bytes.split_to(usize::try_from(gap).unwrap_or(usize::MAX).min(bytes.len()));
+            if !new.is_empty() {
+                let len = new.len() as u64;
+                self.pieces.insert(at, new);
+                self.len_bytes = self.len_bytes.saturating_add(len);
+                at = at.saturating_add(len);
+            }
         }
     }
 
     /// How many bytes are held.
     pub(crate) fn len_bytes(&self) -> u64 {
-        self.0.values().map(|bytes| bytes.len() as u64).sum()
+        self.len_bytes
     }
 
     /// Drops every piece.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     /// The bytes of `range`, if all of them are there. Copies only where they lie in several pieces.
@@ -44,20 +57,17 @@ impl Fetched {
         Some(joined.freeze())
     }
 
-    /// The bytes from `offset` to the end of the piece that reaches furthest behind it. Never empty.
+    /// The bytes from `offset` to the end of the piece that holds it. Never empty.
     pub(crate) fn prefix(&self, offset: u64) -> Option<Bytes> {
-        // A short piece may start between a longer one's start and `offset`.
-        let covering = self.0.range(..=offset).rev().filter_map(|(start, bytes)| {
-            let skipped = usize::try_from(offset - start).ok()?;
-            (skipped < bytes.len()).then(|| bytes.slice(skipped..))
-        });
-        covering.max_by_key(Bytes::len)
+        let (start, bytes) = self.pieces.range(..=offset).next_back()?;
+        let skipped = usize::try_from(offset - start).ok()?;
+        (skipped < bytes.len()).then(|| bytes.slice(skipped..))
     }
 
     /// The start of the piece that holds the byte at `offset`; `offset` where none does.
     pub(crate) fn start_of(&self, offset: u64) -> u64 {
         let holds = |(start, bytes): &(&u64, &Bytes)| offset - **start < bytes.len() as u64;
-        self.0.range(..=offset).find(holds).map_or(offset, |(start, _)| *start)
+        self.pieces.range(..=offset).next_back().filter(holds).map_or(offset, |(start, _)| *start)
     }
 
     /// Where the bytes that follow `offset` without a gap end, at most at `end`.
@@ -73,33 +83,35 @@ impl Fetched {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn pieces_are_joined_where_they_touch() {
-        let whole: Bytes = (0..100u8).collect();
-        let mut fetched = Fetched::default();
-        for (start, end) in [(10u8, 20), (20, 30), (25, 28), (12, 14), (40, 50), (45, 60), (40, 41)] {
-            fetched.insert(start.into(), whole.slice(usize::from(start)..end));
+    proptest! {
+        #[test]
+        fn every_range_whose_bytes_came_is_there(
+            pieces in prop::collection::vec((0..100u8, 0..30u8), 0..12),
+            asked in prop::collection::vec((0..100u8, 1..40u8), 0..12),
+        ) {
+            let whole: Bytes = (0..140u8).collect();
+            let slice = |range: &Range<u8>| whole.slice(usize::from(range.start)..usize::from(range.end));
+            let mut fetched = Fetched::default();
+            let pieces: Vec<Range<u8>> = pieces.into_iter().map(|(start, len)| start..start + len).collect();
+            for piece in &pieces {
+                fetched.insert(piece.start.into(), slice(piece));
+            }
+            let came = |byte: u8| pieces.iter().any(|piece| piece.contains(&byte));
+            prop_assert_eq!(fetched.len_bytes(), (0..140).filter(|byte| came(*byte)).count() as u64);
+            for (start, len) in asked {
+                let range = start..start + len;
+                let expected = range.clone().all(came).then(|| slice(&range));
+                let asked = u64::from(range.start)..u64::from(range.end);
+                prop_assert_eq!(fetched.get(&asked), expected);
+                let reached = range.clone().find(|byte| !came(*byte)).unwrap_or(range.end);
+                prop_assert_eq!(fetched.covered_to(asked.start, asked.end), u64::from(reached));
+            }
+            fetched.clear();
+            prop_assert_eq!(fetched.get(&(0..1)), None);
         }
-        for (range, there) in [
-            (10u8..20, true),
-            (13..30, true),
-            (26..30, true),
-            (19..21, true),
-            (29..31, false),
-            (30..31, false),
-            (40..60, true),
-            (0..11, false),
-            (59..61, false),
-        ] {
-            let expected = there.then(|| whole.slice(usize::from(range.start)..usize::from(range.end)));
-            assert_eq!(fetched.get(&(range.start.into()..range.end.into())), expected, "{range:?}");
-        }
-        assert_eq!(fetched.covered_to(11, 100), 30);
-        assert_eq!(fetched.covered_to(11, 15), 15);
-        assert_eq!(fetched.covered_to(30, 40), 30);
-        fetched.clear();
-        assert_eq!(fetched.get(&(10..11)), None);
     }
 }

@@ -5,7 +5,7 @@
 //!                                                            └──────────── tail ─────────────────┘
 //! ```
 //! Spec: <https://parquet.apache.org/docs/file-format/>. The `parquet` crate parses; what it would trust is walked
-//! first ([`crate::file::thrift`]), what it leaves unchecked is checked here when it is used.
+//! first ([`crate::file::footer_check`]), what it leaves unchecked is checked here when it is used.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
@@ -13,19 +13,21 @@ use parquet::{
     basic::{ColumnOrder, SortOrder, Type as Physical},
     file::{
         metadata::{
-            ColumnChunkMetaData, FooterTail, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+            ColumnChunkMetaData, FooterTail, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+            ParquetStatisticsPolicy, RowGroupMetaData,
         },
         page_index::column_index::ColumnIndexMetaData,
     },
 };
 
 use crate::file::{
+    codec::check_codec,
     decode::values::Storage,
     error::{Cause, Located},
     fetched::Fetched,
+    footer_check::check_footer,
     limits::{FOOTER_LEN_BYTES_MAX, TAIL_LEN_BYTES, WHOLE_FILE_LEN_BYTES_MAX},
     page::LeafShape,
-    thrift::check_footer,
 };
 
 /// Length of the fixed end: length of the metadata and magic.
@@ -112,7 +114,11 @@ impl FileFooter {
 
     fn parse(bytes: &[u8], object_len_bytes: u64) -> Result<Self, Cause> {
         check_footer(bytes)?;
-        let metadata = ParquetMetaDataReader::decode_metadata(bytes)?;
+        // Histograms of sizes and encodings: nothing here reads them, some writers get their types wrong.
+        let options = ParquetMetaDataOptions::new()
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let metadata = ParquetMetaDataReader::decode_metadata_with_options(bytes, Some(&options))?;
         let column_count = metadata.file_metadata().schema_descr().num_columns();
         let mut rows = 0u64;
         for group in metadata.row_groups() {
@@ -254,6 +260,7 @@ fn shape(metadata: &ColumnChunkMetaData) -> Result<LeafShape, Cause> {
     } else {
         0
     };
+    check_codec(metadata.compression())?;
     let level = |level: i16| u32::try_from(level).map_err(|_| Cause::invalid("level", level));
     Ok(LeafShape {
         storage: Storage { physical, fixed_len },

@@ -7,7 +7,7 @@
 //! whose bytes are already there takes no wave: with a held footer a lookup begins at the key pages.
 //!
 //! The `parquet` crate parses footers and page indexes, after a walk that checks what the crate would trust
-//! (`thrift`). Pages are read by Firn's own code (`page`, `decode`): it decodes only wanted rows, and no byte of a file
+//! (`footer_check`, `thrift`). Pages are read by Firn's own code (`page`, `decode`): it decodes only wanted rows, and no byte of a file
 //! can make it panic, run without end or allocate beyond [`limits`].
 //!
 //! Not here: which files to read, what was deleted, which of several rows wins.
@@ -31,6 +31,7 @@ mod columns;
 mod convert;
 mod decode;
 mod fetched;
+mod footer_check;
 mod group;
 mod header;
 mod index;

@@ -150,13 +150,18 @@ impl FileScan {
         if !reading.open_window(footer)? {
             return Ok(Step::Done(None));
         }
-        let Reading { columns, leaves, window: Some(window), allowance, .. } = reading.as_mut() else {
+        let Reading { columns, leaves, window: Some(window), allowance, waiting } = reading.as_mut() else {
             return Ok(Step::Done(None));
         };
-        let missing = window.group.needs(footer, leaves, &self.fetched, allowance)?;
+        let mut missing = window.group.needs(footer, leaves, &self.fetched, allowance)?;
         if !missing.is_empty() {
-            let asked = missing.iter().map(|range| range.end - range.start).sum::<u64>();
-            let held = self.fetched.len_bytes().saturating_add(asked);
+            // Of what was read before, at most a page at the edge of a window is needed again.
+            if self.fetched.len_bytes() > SCAN_WINDOW_LEN_BYTES {
+                self.fetched.clear();
+                missing = window.group.needs(footer, leaves, &self.fetched, allowance)?;
+            }
+            read_ahead(&mut missing, waiting.as_slice(), leaves, footer, &self.fetched)?;
+            let held = self.fetched.len_bytes().saturating_add(len_bytes_of(&missing));
             Cause::check_limit("bytes held of a file", held, HELD_LEN_BYTES_MAX)?;
             let needs =
                 missing.into_iter().map(|r| self.need(ByteRange::Range(r), self.request.role)).collect();
@@ -169,13 +174,39 @@ impl FileScan {
         }
         let rows = window.rows_of(values);
         window.rows = window.rows.end..window.rows.end;
-        // A small file is held whole; of a large one nothing is needed twice but a page at the edge of a window.
-        if self.fetched.len_bytes() > SCAN_WINDOW_LEN_BYTES {
-            self.fetched.clear();
-        }
         self.state = State::Reading(reading);
         Ok(Step::Done(Some(rows)))
     }
+}
+
+fn len_bytes_of(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum()
+}
+
+/// Adds the chunks of the next row groups, as long as all together is no more than a window: small row groups share a
+/// wave.
+fn read_ahead(
+    ranges: &mut Vec<Range<u64>>,
+    waiting: &[(usize, Range<u64>)],
+    leaves: &[usize],
+    footer: &FileFooter,
+    fetched: &Fetched,
+) -> Result<(), Located> {
+    let mut len_bytes = len_bytes_of(ranges);
+    for (group_idx, _) in waiting {
+        let chunk = |leaf_idx: &usize| {
+            let chunk = footer.chunk(*group_idx, *leaf_idx);
+            chunk.map(|chunk| chunk.bytes).map_err(|cause| footer.locate(*group_idx, *leaf_idx, cause))
+        };
+        let mut next = leaves.iter().map(chunk).collect::<Result<Vec<_>, Located>>()?;
+        next.retain(|range| !range.is_empty() && fetched.get(range).is_none());
+        len_bytes = len_bytes.saturating_add(len_bytes_of(&next));
+        if len_bytes > SCAN_WINDOW_LEN_BYTES {
+            return Ok(());
+        }
+        ranges.extend(next);
+    }
+    Ok(())
 }
 
 impl Reading {

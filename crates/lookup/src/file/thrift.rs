@@ -3,12 +3,12 @@
 //!
 //! Spec: <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>
 //!
-//! The walk exists because the crate allocates what a list's header promises and recurses as deep as a schema goes: a
-//! walked value holds every element that it promises, few enough of them, and is flat enough.
+//! The walk exists because the crate allocates what a list's header promises: a walked value holds every element that it
+//! promises, few enough of them, and is flat enough.
 
 use crate::file::{
     error::Cause,
-    limits::{LEAF_COLUMNS_MAX, ROW_GROUPS_MAX, SCHEMA_DEPTH_MAX, THRIFT_DEPTH_MAX, THRIFT_STRUCTS_MAX},
+    limits::{THRIFT_DEPTH_MAX, THRIFT_STRUCTS_MAX},
 };
 
 /// A position in Thrift bytes.
@@ -212,7 +212,8 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    fn count(&mut self, kind: Kind, len: usize) -> Result<(), Cause> {
+    /// Counts the elements of a list.
+    pub(crate) fn count(&mut self, kind: Kind, len: usize) -> Result<(), Cause> {
         if kind == Kind::Struct {
             self.structs = self.structs.saturating_add(len);
         }
@@ -225,69 +226,68 @@ pub(crate) fn check_struct(bytes: &[u8], what: &'static str) -> Result<(), Cause
     Cursor::new(bytes, what).skip_element(Kind::Struct, &mut Walk::default(), 0)
 }
 
-/// Walks a footer (`FileMetaData`): like [`check_struct`], and its schema is a tree that is shallow and complete, its
-/// row groups are few.
-pub(crate) fn check_footer(bytes: &[u8]) -> Result<(), Cause> {
-    let (mut cursor, mut walk, mut id) = (Cursor::new(bytes, "footer"), Walk::default(), 0);
-    while let Some(kind) = cursor.field(&mut id)? {
-        match (id, kind) {
-            (2, Kind::List) => check_schema(&mut cursor, &mut walk)?,
-            (4, Kind::List) => {
-                let (_, len) = cursor.clone().list()?;
-                Cause::check_limit("row groups", len as u64, ROW_GROUPS_MAX as u64)?;
-                cursor.skip(kind, &mut walk)?;
-            }
-            _ => cursor.skip(kind, &mut walk)?,
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
 
-/// Walks the flattened tree of schema elements. Spec: `SchemaElement.num_children`, a depth-first traversal.
-fn check_schema(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
-    let (kind, len) = cursor.list()?;
-    if kind != Kind::Struct || len == 0 {
-        return Err(Cause::invalid("schema length", len as u64));
-    }
-    walk.count(kind, len)?;
-    // How many children each open group still lacks; one root stands for itself.
-    let mut open = vec![1usize];
-    let mut leaf_count = 0u64;
-    for _ in 0..len {
-        let children = schema_children(cursor, walk)?;
-        while open.last() == Some(&0) {
-            open.pop();
-        }
-        let Some(lacking) = open.last_mut() else {
-            return Err(Cause::invalid("schema length", len as u64));
-        };
-        *lacking -= 1;
-        if children == 0 {
-            leaf_count += 1;
-        } else if children > len {
-            return Err(Cause::invalid("schema children", children as u64));
-        } else {
-            open.push(children);
-        }
-        Cause::check_limit("schema depth", open.len() as u64, SCHEMA_DEPTH_MAX as u64)?;
-        Cause::check_limit("leaf columns", leaf_count, LEAF_COLUMNS_MAX as u64)?;
-    }
-    if open.iter().all(|lacking| *lacking == 0) {
-        Ok(())
-    } else {
-        Err(Cause::invalid("schema length", len as u64))
-    }
-}
+    use super::*;
 
-fn schema_children(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<usize, Cause> {
-    let (mut id, mut children) = (0, 0);
-    while let Some(kind) = cursor.field(&mut id)? {
-        if (id, kind) == (5, Kind::Int) {
-            let found = cursor.int()?;
-            children = usize::try_from(found).map_err(|_| Cause::invalid("schema children", found))?;
-        } else {
-            cursor.skip(kind, walk)?;
+    #[test]
+    fn numbers_are_zigzag_varints() {
+        for (bytes, expected) in [
+            (&[0][..], 0),
+            (&[1], -1),
+            (&[2], 1),
+            (&[0x80, 1], 64),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], i64::MIN),
+        ] {
+            assert_eq!(Cursor::new(bytes, "").int(), Ok(expected), "{bytes:?}");
+        }
+        for bytes in [&[][..], &[0x80], &[0x80; 11]] {
+            Cursor::new(bytes, "").int().unwrap_err();
         }
     }
-    Ok(children)
+
+    /// The header of a list of `len` structures, as a field `delta` behind the last one.
+    pub(crate) fn list_of(delta: u8, len: usize) -> Vec<u8> {
+        let low = |rest: usize| u8::try_from(rest % 0x80).unwrap();
+        let mut bytes = vec![delta << 4 | 9, 0xfc];
+        let mut rest = len;
+        while rest >= 0x80 {
+            bytes.push(low(rest) | 0x80);
+            rest /= 0x80;
+        }
+        bytes.push(low(rest));
+        bytes
+    }
+
+    /// A list of `len` empty structures as field 1, and the end.
+    fn structs(len: usize) -> Vec<u8> {
+        let mut bytes = list_of(1, len);
+        bytes.resize(bytes.len() + len + 1, 0);
+        bytes
+    }
+
+    #[test]
+    fn promises_are_held_or_refused() {
+        check_struct(&structs(THRIFT_STRUCTS_MAX), "").unwrap();
+        let too_many = check_struct(&structs(THRIFT_STRUCTS_MAX + 1), "").unwrap_err();
+        assert!(matches!(too_many, Cause::Limit { .. }), "{too_many}");
+        let mut broken = structs(100);
+        broken.truncate(50);
+        assert_eq!(check_struct(&broken, "x"), Err(Cause::Truncated { what: "x" }));
+        // Structures in structures.
+        let nested = |depth: usize| [vec![0x1c; depth], vec![0; depth + 1]].concat();
+        check_struct(&nested(THRIFT_DEPTH_MAX), "").unwrap();
+        assert!(matches!(check_struct(&nested(THRIFT_DEPTH_MAX + 1), ""), Err(Cause::Limit { .. })));
+        check_struct(&nested(1_000_000), "").unwrap_err();
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = check_struct(&bytes, "");
+            let _ = crate::file::header::PageHeader::parse(&bytes);
+        }
+    }
 }

@@ -107,3 +107,15 @@ pub(crate) fn scan(object: &Bytes, request: ScanRequest) -> Result<Vec<FoundRow>
         }
     }
 }
+
+/// Reads the footer alone.
+pub(crate) fn footer(object: &Bytes, request: ScanRequest) -> Result<Arc<FileFooter>, LookupError> {
+    let (mut conversation, mut scan) = (Conversation::default(), FileScan::new(request, None));
+    let mut supplied = Vec::new();
+    loop {
+        match scan.step(supplied)? {
+            Step::Need(needs) => supplied = conversation.perform(object, &needs),
+            Step::Done(_) => return Ok(scan.footer().unwrap()),
+        }
+    }
+}

@@ -156,3 +156,59 @@ impl Delta {
 fn low_32(value: i64) -> i32 {
     value as i32
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(bytes: &[u8], bits: u32) -> Result<Vec<i64>, Cause> {
+        let mut delta = Delta::new(Bytes::copy_from_slice(bytes), bits)?;
+        (0..delta.count_left).map(|_| delta.next()).collect()
+    }
+
+    #[test]
+    fn examples_of_the_specification_decode() {
+        // 1 to 5: every difference is 1, so that no bits are left to store.
+        let rising = [128, 1, 4, 5, 2, 2, 0, 0, 0, 0];
+        assert_eq!(all(&rising, 64).unwrap(), [1, 2, 3, 4, 5]);
+        // 7, 5, 3, 1, 2, 3, 4, 5: differences -2, -2, -2, 1, 1, 1, 1; the least is -2, the others are 3 above it.
+        let mut falling = vec![128, 1, 4, 8, 14, 3, 2, 0, 0, 0, 0b1100_0000, 0b0011_1111];
+        falling.extend([0; 6]);
+        assert_eq!(all(&falling, 32).unwrap(), [7, 5, 3, 1, 2, 3, 4, 5]);
+        assert_eq!(Delta::new(Bytes::from(falling), 32).unwrap().end().unwrap(), 18);
+        assert_eq!(all(&[128, 1, 4, 0, 0], 64).unwrap(), Vec::<i64>::new());
+        assert_eq!(Delta::new(Bytes::from_static(&[128, 1, 4, 1, 9, 77]), 64).unwrap().end().unwrap(), 5);
+    }
+
+    #[test]
+    fn malformed_headers_are_errors() {
+        for bytes in [
+            &[][..],
+            &[128, 1, 0, 5, 2],
+            &[128, 1, 3, 5, 2],
+            &[0, 4, 5, 2],
+            &[128, 1, 4, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2],
+            &[0xff; 20],
+        ] {
+            Delta::new(Bytes::copy_from_slice(bytes), 64).unwrap_err();
+        }
+        for bytes in
+            [&[128, 1, 4, 2, 2][..], &[128, 1, 4, 2, 2, 2, 0, 0, 0], &[128, 1, 4, 2, 2, 2, 65, 0, 0, 0]]
+        {
+            let result = all(bytes, 64);
+            assert!(result.is_err() || bytes.len() == 9, "{bytes:?} {result:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..60), bits in prop::sample::select(vec![32, 64])) {
+            let Ok(delta) = Delta::new(Bytes::from(bytes), bits) else { return Ok(()) };
+            if delta.count_left < 100_000 {
+                let _ = delta.end();
+            }
+        }
+    }
+}

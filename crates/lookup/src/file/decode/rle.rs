@@ -153,3 +153,69 @@ pub(crate) fn unpack_wide(bytes: &[u8], bit: usize, width: u32) -> Option<u64> {
 pub(crate) fn width_of(max: u32) -> u32 {
     32 - max.leading_zeros()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], width: u32, expected: &[u32]) {
+        let mut rle = Rle::new(Bytes::copy_from_slice(bytes), width).unwrap();
+        let found: Vec<u32> = expected.iter().map(|_| rle.next().unwrap()).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn runs_and_packed_groups_follow_each_other() {
+        // The specification's own example: 0 to 7 in three bits.
+        check(&[3, 0b1000_1000, 0b1100_0110, 0b1111_1010], 3, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        check(&[10, 4, 6, 2], 3, &[4, 4, 4, 4, 4, 2, 2, 2]);
+        check(&[6, 1, 3, 0b0000_0101, 2, 1], 1, &[1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 1]);
+        check(&[2, 0x34, 0x12], 16, &[0x1234]);
+        check(&[2, 1, 0, 0, 0x80], 32, &[0x8000_0001]);
+        check(&[], 0, &[0, 0, 0]);
+        // A run of none, then one of one.
+        check(&[0, 7, 2, 5], 3, &[5]);
+    }
+
+    #[test]
+    fn what_the_bytes_do_not_hold_is_an_error() {
+        let fails = |bytes: &[u8], width, good| {
+            let mut rle = Rle::new(Bytes::copy_from_slice(bytes), width).unwrap();
+            for _ in 0..good {
+                rle.next().unwrap();
+            }
+            rle.next().unwrap_err();
+            rle.skip(u64::MAX, 0).unwrap_err();
+        };
+        fails(&[], 1, 0);
+        fails(&[2], 1, 0);
+        fails(&[2, 1], 1, 1);
+        fails(&[3], 3, 0);
+        // A last group that is cut short gives what it has: two numbers of three bits in one byte.
+        fails(&[3, 0b1000_1000], 3, 2);
+        // A repeated value that is wider than the width.
+        fails(&[2, 8], 3, 0);
+        fails(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 1, 0);
+        Rle::new(Bytes::new(), 33).unwrap_err();
+    }
+
+    proptest! {
+        #[test]
+        fn skip_counts_what_next_would_give(bytes in prop::collection::vec(any::<u8>(), 0..40), width in 0..6u32, count in 0..200u64) {
+            let mut skipped = Rle::new(Bytes::from(bytes), width).unwrap();
+            let mut stepped = skipped.clone();
+            let values: Result<Vec<u32>, Cause> = (0..count).map(|_| stepped.next()).collect();
+            match (skipped.skip(count, 1), values) {
+                (Ok(found), Ok(values)) => {
+                    prop_assert_eq!(found, values.iter().filter(|value| **value == 1).count() as u64);
+                    prop_assert_eq!(skipped.next().ok(), stepped.next().ok());
+                }
+                (Err(_), Err(_)) => {}
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
