@@ -373,11 +373,12 @@ fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), T
     }
 }
 
+/// What an error repeats of a text: its beginning, on one line. Control characters, which a terminal or a log would
+/// obey, are replaced.
 fn shown(text: &str) -> String {
-    if text.chars().nth(SHOWN_CHARS_MAX).is_none() {
-        return text.to_owned();
-    }
-    text.chars().take(SHOWN_CHARS_MAX).chain(['…']).collect()
+    let is_longer = text.chars().nth(SHOWN_CHARS_MAX).is_some();
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(SHOWN_CHARS_MAX).map(plain).chain(is_longer.then_some('…')).collect()
 }
 
 #[cfg(test)]
@@ -490,6 +491,14 @@ mod tests {
         check_error(
             &" ".repeat(CONFIG_LEN_BYTES_MAX + 1),
             "the configuration has 32769 bytes; at most 32768 are allowed",
+        );
+        check_error(
+            "{\"fresh\":\"\u{7f}\u{85}\\n\"}",
+            "fresh is \"\u{fffd}\u{fffd}\\n\"; it must be true or false",
+        );
+        check_error(
+            r#"{"cors_origins":["a\nb"]}"#,
+            "cors_origins holds a\u{fffd}b; an origin is scheme://host or scheme://host:port in lower case, or \"*\" alone",
         );
         let long = format!(r#"{{"{}":1}}"#, "é".repeat(65));
         check_error(&long, &format!("\"{}…\" is not a field of the configuration", "é".repeat(64)));
