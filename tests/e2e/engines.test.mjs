@@ -177,7 +177,7 @@ async function putTables(system, batches) {
     await writeFile(rowsFile, JSON.stringify(batches));
     const script = fileURLToPath(new URL("foreign_tables.py", import.meta.url));
     const { stdout } = await promisify(execFile)(python, [script, rowsFile, join(folder, "bucket")]);
-    const bucket = await system.runtime.getR2Bucket("LAKE_BUCKET", "firn-lake");
+    const bucket = await system.bucket();
     const files = await readdir(join(folder, "bucket"), { recursive: true, withFileTypes: true });
     for (const file of files.filter((entry) => entry.isFile())) {
       const path = join(file.parentPath, file.name);

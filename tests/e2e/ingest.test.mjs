@@ -1,21 +1,28 @@
 // POST /$.artifacts (design.md §3): every status and code, every line error, and that an answer tells the truth about
 // what is in the tables afterwards.
 import assert from "node:assert/strict";
-import { createHmac, createSign, generateKeyPairSync, sign } from "node:crypto";
+import { createHash, createHmac, createSign, generateKeyPairSync, sign } from "node:crypto";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
 import { after, before, describe, test } from "node:test";
-import { AUDIENCE, INGEST, ISSUER, NDJSON, System, assertProblem, contentPath, logLineOf, logLines, ndjson, token } from "./system.mjs";
+import { AUDIENCE, INGEST, ISSUER, NDJSON, System, assertProblem, contentPath, inParallel, logLineOf, logLines, ndjson, poll, token } from "./system.mjs";
 
 const NS = "e2e.example";
 const RECORD_LEN_BYTES_MAX = 1_900_000;
 const BODY_LEN_BYTES_MAX = 10 * 1024 * 1024;
 const RECORD_COUNT_MAX = 1_000;
+/** Longest body of any namespace, until it is known which. */
+const CEILING_LEN_BYTES = 100_000_000;
 const METADATA_LEN_BYTES_MAX = 16 * 1024;
 const DEPTH_MAX = 128;
 
 let system;
-before(async () => (system = await System.start()));
+before(async () => {
+  const busy = { requests_per_minute: 60_000 };
+  system = await System.start({ tenants: { "a.example": busy, "b.example": busy } });
+});
 after(() => system.stop());
 
 let made = 0;
@@ -23,18 +30,11 @@ let made = 0;
 const record = (more = {}) => ({ ns: NS, type: "page", id: `r${++made}`, markdown: `# ${made}`, ...more });
 const now = () => Math.floor(Date.now() / 1000);
 
-/** What the tables hold, all together. */
-async function rowCount() {
-  const tables = Object.values(await system.flush());
-  assert.equal(tables.reduce((sum, { dropped }) => sum + dropped, 0), 0, "no row that ingest sent violated the schema");
-  return tables.reduce((sum, { rows }) => sum + rows, 0);
-}
-
 /** Runs `work`, and gives how many rows the tables then hold more. */
 async function rowsAddedBy(work) {
-  const held = await rowCount();
+  const held = await system.rowCount();
   const result = await work();
-  return { result, added: (await rowCount()) - held };
+  return { result, added: (await system.rowCount()) - held };
 }
 
 /** Which of these records can be read. */
@@ -238,17 +238,18 @@ describe("refusals of a head", () => {
   });
 
   test("the checks stand in the order of the contract", async () => {
-    const wrong = { type: "text/plain", mode: "none", headers: { "Content-Length": BODY_LEN_BYTES_MAX + 1 } };
+    const wrong = { type: "text/plain", mode: "none", headers: { "Content-Length": CEILING_LEN_BYTES + 1 } };
     const readOnly = token({ scope: "artifacts:read" });
-    const elsewhere = token({ ns: [] });
+    // Names no namespace: who it may write for is told last.
+    const nobody = token({ ns: [] });
     const codes = [];
     for (const [method, options] of [
       ["PUT", { ...wrong, token: null }],
       ["POST", { ...wrong, token: null }],
       ["POST", { ...wrong, token: readOnly }],
-      ["POST", { ...wrong, token: elsewhere }],
-      ["POST", { ...wrong, token: elsewhere, type: NDJSON }],
-      ["POST", { ...wrong, token: elsewhere, type: NDJSON, mode: "build" }],
+      ["POST", { ...wrong, token: nobody }],
+      ["POST", { ...wrong, token: nobody, type: NDJSON }],
+      ["POST", { ...wrong, token: nobody, type: NDJSON, mode: "build" }],
     ]) {
       const Authorization = options.token && `Bearer ${options.token}`;
       const head = await headOnly({ "Content-Type": options.type, "X-Artifact-Mode": options.mode, Authorization, ...options.headers }, method);
@@ -756,26 +757,21 @@ describe("a body that breaks off", () => {
     return answer;
   }
 
-  /** There is no event for it: asks the table until the first chunk of the request lies in it. */
-  async function firstChunkArrived(held) {
-    const deadline = Date.now() + 30_000;
-    while ((await rowCount()) === held) assert.ok(Date.now() < deadline, "no chunk was sent while the body was still open");
-  }
-
   for (const framing of Object.keys(frame)) {
     for (const how of Object.keys(BREAKS)) {
       for (const [where, count] of [["in its first chunk", 5], ["after whole chunks", 60]]) {
         test(`${framing}, ${how}, ${where}: the open chunk is not taken, and it is no success`, async () => {
           const requestId = `break-${framing}-${how}-${count}`;
           const records = Array.from({ length: count }, () => record({ markdown: "x".repeat(RECORD_LEN_BYTES) }));
-          const held = await rowCount();
+          const held = await system.rowCount();
           // Whole lines: only the framing can tell that something is missing.
           const bytes = Buffer.from(ndjson(records));
-          const reached = async () => count > RECORDS_PER_CHUNK && firstChunkArrived(held);
+          const firstChunk = async () => (await system.rowCount()) > held;
+          const reached = async () => count > RECORDS_PER_CHUNK && poll(firstChunk, "no chunk was sent while the body was still open");
           const answer = await breakOff({ framing, how, bytes, requestId, reached });
           // The runtime has seen the break before it takes another connection's request.
           await system.publish([record()], { mode: "preview" });
-          const added = (await rowCount()) - held - 1;
+          const added = (await system.rowCount()) - held - 1;
 
           const found = await readable(records);
           assert.equal(found.length, added);
@@ -795,6 +791,154 @@ describe("a body that breaks off", () => {
       }
     }
   }
+});
+
+describe("gzip", () => {
+  const post = (bytes, options) => system.post(bytes, { ...options, headers: { "Content-Encoding": "gzip", ...options?.headers } });
+  const chopped = (bytes, len) => new Set(Array.from({ length: Math.ceil(bytes.length / len) }, (_, idx) => bytes.subarray(idx * len, (idx + 1) * len)));
+
+  test("a body is its content, in one member or several, in one piece or many", async () => {
+    const records = Array.from({ length: 200 }, (_, idx) => record({ markdown: "雪😀é plain ".repeat(idx) }));
+    const bytes = Buffer.from(ndjson(records));
+    const half = bytes.length >> 1;
+    for (const body of [gzipSync(bytes), Buffer.concat([gzipSync(bytes.subarray(0, half)), gzipSync(""), gzipSync(bytes.subarray(half), { level: 0 })]), chopped(gzipSync(bytes), 100)]) {
+      const { result, added } = await rowsAddedBy(() => post(body));
+      assert.equal(result.status, 200, result.text);
+      assert.equal(added, 200);
+    }
+    for (const one of records.slice(-3)) assert.equal((await system.get(contentPath(one, ".md"))).text, one.markdown);
+  });
+
+  test("an empty one and the encoding's other names", async () => {
+    assert.equal((await post(gzipSync(""))).json.accepted, 0);
+    assert.equal((await post("")).json.accepted, 0);
+    for (const name of ["GZIP", "x-gzip"]) assert.equal((await post(gzipSync(ndjson([record()])), { headers: { "Content-Encoding": name } })).json.accepted, 1);
+    assert.equal((await system.post([record()], { headers: { "Content-Encoding": "identity" } })).json.accepted, 1);
+  });
+
+  test("400: what is no gzip, is cut off, or has another checksum takes nothing", async () => {
+    const whole = gzipSync(ndjson([record(), record()]));
+    const corrupt = Buffer.from(whole);
+    corrupt[whole.length - 6] ^= 1;
+    for (const body of [Buffer.from(ndjson([record()])), whole.subarray(0, -1), whole.subarray(0, whole.length >> 1), whole.subarray(0, 5), corrupt, Buffer.concat([whole, Buffer.from("tail")])]) {
+      for (const mode of ["build", "bulk"]) {
+        const { result, added } = await rowsAddedBy(() => post(body, { mode }));
+        assertProblem(result, 400, "body_incomplete");
+        assert.equal(added, 0);
+      }
+    }
+  });
+
+  test("413: a bomb ends early, and limits count the content", async () => {
+    const bomb = gzipSync(Buffer.alloc(64 << 20, " "));
+    assert.ok(bomb.length < 100_000);
+    assertProblem(await post(bomb), 413, "body_too_large");
+    // Small as sent; 10 MiB + 1 of content that compresses no better than text does.
+    const line = JSON.stringify({ filler: createHash("sha256").update("x").digest("hex").repeat(200) });
+    const text = Buffer.from(`${Array.from({ length: 900 }, (_, idx) => `${idx}${line}`).join("\n")}`);
+    assert.ok(text.length > BODY_LEN_BYTES_MAX);
+    const { result, added } = await rowsAddedBy(() => post(gzipSync(text, { level: 1 })));
+    assertProblem(result, 413, "body_too_large");
+    assert.equal(added, 0);
+    const records = Array.from({ length: 1_001 }, () => record());
+    assertProblem(await post(gzipSync(ndjson(records))), 413, "too_many_records");
+  });
+});
+
+describe("a namespace's configuration", () => {
+  const tenantToken = (ns) => token({ ns: [ns] });
+  let number = 0;
+  /** A namespace that has this configuration and was never asked for before. */
+  async function tenant(config) {
+    const ns = `tenant${++number}.example`;
+    await system.configure(ns, config);
+    return { ns, options: { token: tenantToken(ns) }, record: (more) => record({ ns, ...more }) };
+  }
+
+  test("modes: one that is not allowed is refused, the default is taken", async () => {
+    const { options, record: one } = await tenant({ modes: ["bulk", "preview"], default_mode: "bulk" });
+    assertProblem(await system.post([one()], { ...options, mode: "build" }), 400, "invalid_mode");
+    assert.equal((await system.publish([one()], options)).mode, "bulk");
+    assert.equal((await system.publish([one()], { ...options, mode: "preview" })).mode, "preview");
+  });
+
+  test("a default mode of bulk skips a bad first line, also where the record names the namespace", async () => {
+    const { ns, record: one } = await tenant({ default_mode: "bulk" });
+    const answer = await system.post(`{}\n${ndjson([one()])}`, { token: token({ ns: [ns, "more.example"] }) });
+    assert.equal(answer.status, 207, answer.text);
+    assert.equal(answer.json.accepted, 1);
+  });
+
+  test("records and bytes a request", async () => {
+    const { ns, options, record: one } = await tenant({ records_per_request: 3, request_len_bytes: 2_000 });
+    await system.publish([one(), one(), one()], options);
+    assert.equal(assertProblem(await system.post([one(), one(), one(), one()], options), 413, "too_many_records").limit, 3);
+    const large = ndjson([one({ markdown: "x".repeat(2_000) })]);
+    for (const body of [large, new Set([large])]) assert.equal(assertProblem(await system.post(body, options), 413, "body_too_large").limit, 2_000);
+    // A token of several namespaces leaves it to the first record.
+    const several = { token: token({ ns: [ns, "more.example"] }) };
+    assertProblem(await system.post(large, several), 413, "body_too_large");
+    assertProblem(await system.post([one(), one(), one(), one()], several), 413, "too_many_records");
+  });
+
+  test("413: a Content-Length over the deployment's ceiling, whatever the namespace", async () => {
+    const answer = await headOnly({ Authorization: `Bearer ${token({ ns: ["a.example", "b.example"] })}`, "Content-Length": CEILING_LEN_BYTES + 1 });
+    assert.match(answer, /^HTTP\/1\.1 413 /);
+  });
+
+  test("default visibility", async () => {
+    const { options, record: one } = await tenant({ default_visibility: "org" });
+    const [plain, open] = [one(), one({ visibility: "public" })];
+    await system.publish([plain, open], options);
+    await system.flush();
+    assertProblem(await system.get(contentPath(plain, ".md")), 404, "not_found");
+    assert.equal((await system.get(contentPath(plain, ".md"), options)).status, 200);
+    assert.equal((await system.get(contentPath(open, ".md"))).status, 200);
+  });
+
+  test("503: a broken one takes nothing and says what is wrong", async () => {
+    for (const [config, about] of [["{", /JSON/], ["[]", /JSON/], [{ mode: "build" }, /"mode"/], [{ records_per_request: 0 }, /records_per_request/], [{ modes: [] }, /modes/], [{ default_mode: "build", modes: ["bulk"] }, /mode/]]) {
+      const { options, record: one } = await tenant(config);
+      const { result, added } = await rowsAddedBy(() => system.post([one()], options));
+      assert.match(assertProblem(result, 503, "configuration_invalid").detail, about);
+      assert.equal(added, 0);
+    }
+  });
+
+  test("429: over the requests a minute, and its neighbour is not", async () => {
+    const limit = 5;
+    // The window is a fixed minute; one that ends meanwhile is no window of this test.
+    await poll(async () => {
+      const { options, record: one } = await tenant({ requests_per_minute: limit });
+      const minute = () => Math.floor(Date.now() / 60_000);
+      const began = minute();
+      const answers = [];
+      for (let nth = 0; nth < limit + 2; nth += 1) answers.push(await system.post([one()], options));
+      if (minute() !== began) return false;
+      assert.deepEqual(answers.map(({ status }) => status), [...Array(limit).fill(200), 429, 429]);
+      const refused = answers.at(-1);
+      assert.equal(assertProblem(refused, 429, "rate_limited").limit, limit);
+      const wait = Number(refused.headers["retry-after"]);
+      assert.ok(wait >= 1 && wait <= 60, `Retry-After: ${wait}`);
+      assert.equal(refused.headers["ratelimit-policy"], `"namespace";q=${limit};w=60`);
+      assert.equal(refused.headers.ratelimit, `"namespace";r=0;t=${wait}`);
+      return true;
+    }, "no minute was long enough");
+    await system.publish([record()]);
+  });
+
+  test("429 at once and at the same time: concurrent requests do not slip through", async () => {
+    await poll(async () => {
+      const { options, record: one } = await tenant({ requests_per_minute: 10 });
+      const began = Math.floor(Date.now() / 60_000);
+      const statuses = [];
+      await inParallel(Array.from({ length: 40 }), 20, async () => statuses.push((await system.post([one()], options)).status));
+      if (Math.floor(Date.now() / 60_000) !== began) return false;
+      assert.equal(statuses.filter((status) => status === 200).length, 10);
+      assert.equal(statuses.filter((status) => status === 429).length, 30);
+      return true;
+    }, "no minute was long enough");
+  });
 });
 
 describe("keys", () => {
@@ -848,6 +992,46 @@ describe("keys", () => {
       for (const attack of attacks) assertProblem(await other.post([record()], { token: attack }), 401, "unauthorized");
     } finally {
       await other.stop();
+    }
+  });
+
+  test("keys behind a URL: fetched once, whatever tokens arrive, and 503 while there are none", async () => {
+    const pair = generateKeyPairSync("ed25519");
+    const stranger = generateKeyPairSync("ed25519");
+    const mint = (kid, key) => {
+      const input = `${Buffer.from(JSON.stringify({ alg: "EdDSA", kid })).toString("base64url")}.${token().split(".")[1]}`;
+      return `${input}.${sign(null, Buffer.from(input), key).toString("base64url")}`;
+    };
+    let fetches = 0;
+    let status = 500;
+    const provider = createServer((_, response) => {
+      fetches += 1;
+      const jwk = { ...pair.publicKey.export({ format: "jwk" }), kid: "one", alg: "EdDSA" };
+      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify({ keys: [jwk] }));
+    }).listen(0, "127.0.0.1");
+    await once(provider, "listening");
+    const vars = { "firn-ingest": { FIRN_JWKS_URL: `http://127.0.0.1:${provider.address().port}/jwks` } };
+    const down = await System.start({ secrets: {}, vars });
+    try {
+      const answer = await down.post([record()], { token: mint("one", pair.privateKey) });
+      assert.equal(answer.status, 503, answer.text);
+      assert.ok(Number(answer.headers["retry-after"]) >= 1);
+      assert.ok(!answer.text.includes("127.0.0.1"));
+    } finally {
+      await down.stop();
+    }
+    status = 200;
+    fetches = 0;
+    const up = await System.start({ secrets: {}, vars });
+    try {
+      const together = await Promise.all(Array.from({ length: 8 }, () => up.post([record()], { token: mint("one", pair.privateKey) })));
+      assert.deepEqual(together.map((answer) => answer.status), Array(8).fill(200));
+      for (let nth = 0; nth < 5; nth += 1) assertProblem(await up.post([record()], { token: mint(`unknown${nth}`, stranger.privateKey) }), 401, "unauthorized");
+      assertProblem(await up.post([record()], { token: mint("one", stranger.privateKey) }), 401, "unauthorized");
+      assert.equal(fetches, 1, "unknown keys ask for a fetch at most every 30 s");
+    } finally {
+      await up.stop();
+      provider.close();
     }
   });
 

@@ -1,11 +1,11 @@
-"""Prints every row of every table of a running Firn as a line of JSON: python lake_rows.py ORIGIN"""
+"""Prints key, version and hash of every row of every table of a running Firn as a line of JSON: python lake_rows.py ORIGIN"""
 
 import json
 import sys
 
 from pyiceberg.catalog import load_catalog
 
-COLUMNS = ("ns", "type", "id", "version", "markdown")
+COLUMNS = ("ns", "type", "id", "version", "hash")
 
 
 def main(origin):

@@ -19,6 +19,9 @@ const DEADLINE_MILLIS = 60_000;
 
 const SECRET = randomBytes(32).toString("base64url");
 
+/** The tests send more requests a minute than a tenant may by default. */
+const TENANTS = { "e2e.example": { requests_per_minute: 60_000 } };
+
 // The log of all systems of this process. Failures of ours belong to the test's output, refusals do not.
 const log = [];
 const listeners = new Set();
@@ -72,10 +75,14 @@ export function token(claims = {}, options = {}) {
 export const ndjson = (records) => records.map((record) => `${JSON.stringify(record)}\n`).join("");
 
 export class System {
-  /** @param {{ state?: string, secrets?: Record<string, string>, vars?: object, extra?: object[] }} options */
+  /**
+   * @param {{ state?: string, secrets?: Record<string, string>, vars?: object, tenants?: Record<string, object | string> }} options
+   *   `vars` by the Worker's name; `tenants` are configurations by namespace.
+   */
   static async start(options = {}) {
     const system = new System(options);
     await system.#launch();
+    for (const [ns, config] of Object.entries({ ...TENANTS, ...options.tenants })) await system.configure(ns, config);
     return system;
   }
 
@@ -91,8 +98,8 @@ export class System {
   }
 
   async #launch() {
-    const { secrets = { FIRN_HS256_SECRET: SECRET }, vars, extra } = this.#options;
-    this.#running = await start({ state: this.state, secrets, vars, extra });
+    const { secrets = { FIRN_HS256_SECRET: SECRET }, vars } = this.#options;
+    this.#running = await start({ state: this.state, secrets, vars });
     this.#agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   }
 
@@ -104,9 +111,26 @@ export class System {
     return Number(new URL(this.origin).port);
   }
 
-  /** miniflare, for what only its interface can do (objects put into R2). */
-  get runtime() {
-    return this.#running.runtime;
+  /** Stores the configuration of a namespace; an isolate that holds an older one keeps it for a second. */
+  async configure(ns, config) {
+    const kv = await this.#running.runtime.getKVNamespace("FIRN_CONFIG", "firn-ingest");
+    await kv.put(`artifact-config:${ns}`, typeof config === "string" ? config : JSON.stringify(config));
+  }
+
+  /** The lake's R2 bucket, past all Workers. */
+  bucket() {
+    return this.#running.runtime.getR2Bucket("LAKE_BUCKET", "firn-lake");
+  }
+
+  /** Makes sends of a mode's stream fail: after `skip` of them, the next `count` (see workers/lake/entry.js). */
+  async fault(mode, kind, { skip = 0, count = 1, millis = 0 } = {}) {
+    const query = `stream=artifacts_${mode}&kind=${kind}&skip=${skip}&count=${count}&millis=${millis}`;
+    const answer = await this.request({ method: "POST", path: `/$.dev/fault?${query}`, headers: { "Content-Length": "0" } });
+    assert.equal(answer.status, 200, answer.text);
+  }
+
+  async clearFaults() {
+    assert.equal((await this.request({ method: "DELETE", path: "/$.dev/fault" })).status, 200);
   }
 
   /** SIGKILL to workerd; then everything that it confirmed must be on the disk. */
@@ -175,6 +199,13 @@ export class System {
 
   get(path, { token: bearer, method = "GET", headers = {} } = {}) {
     return this.request({ method, path, headers: defined({ Authorization: bearer && `Bearer ${bearer}`, ...headers }) });
+  }
+
+  /** Makes every stream commit, and counts the rows of all tables. */
+  async rowCount() {
+    const tables = Object.values(await this.flush());
+    assert.equal(tables.reduce((sum, { dropped }) => sum + dropped, 0), 0, "no row that ingest sent violates the schema");
+    return tables.reduce((sum, { rows }) => sum + rows, 0);
   }
 
   /** Makes every stream commit, and says what each table then holds: `{ artifacts_build: { rows, files, dropped }, … }`. */
@@ -265,6 +296,16 @@ export class Random {
 
   pick(items) {
     return items[this.int(0, items.length)];
+  }
+}
+
+/** Asks until `find` gives something; for what has no event. */
+export async function poll(find, what) {
+  const deadline = Date.now() + DEADLINE_MILLIS;
+  for (;;) {
+    const found = await find();
+    if (found) return found;
+    assert.ok(Date.now() < deadline, what);
   }
 }
 
