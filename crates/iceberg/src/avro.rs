@@ -11,8 +11,6 @@
 //! into a tree of values: [`cursor::Cursor`] walks the bytes along the writer's schema and skips what nobody asked for.
 //! That needs no memory of its own and makes the limits easy to see.
 
-use std::borrow::Cow;
-
 use crate::error::{Error, Part};
 
 pub(crate) mod codec;
@@ -20,7 +18,7 @@ pub(crate) mod cursor;
 pub(crate) mod schema;
 
 use self::{
-    codec::Codec,
+    codec::{Blocks, Codec},
     cursor::Cursor,
     schema::{AvroSchema, TypeIdx},
 };
@@ -97,6 +95,7 @@ impl<'a> Container<'a> {
         mut read: impl FnMut(&mut Cursor<'_>, &AvroSchema, TypeIdx) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut blocks = Cursor::new(self.blocks, self.part);
+        let mut decompressor = Blocks::new(self.codec, self.part);
         let mut content_len_bytes = 0;
         while !blocks.is_at_end() {
             let count = blocks.length("block count")?;
@@ -104,10 +103,9 @@ impl<'a> Container<'a> {
             if blocks.take(self.sync.len(), "sync marker")? != self.sync {
                 return Err(Error::invalid(self.part, "sync marker", "another", "the header's"));
             }
-            let content: Cow<'_, [u8]> =
-                self.codec.decompress(data, CONTENT_LEN_BYTES_MAX - content_len_bytes, self.part)?;
+            let content = decompressor.decompress(data, CONTENT_LEN_BYTES_MAX - content_len_bytes)?;
             content_len_bytes += content.len();
-            let mut cursor = Cursor::new(&content, self.part);
+            let mut cursor = Cursor::new(content, self.part);
             for _ in 0..count {
                 cursor.step()?;
                 read(&mut cursor, &self.schema, self.schema.root())?;

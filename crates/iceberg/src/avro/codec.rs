@@ -2,7 +2,7 @@
 //!
 //! Spec: "Required Codecs" and "Optional Codecs".
 
-use std::{borrow::Cow, fmt::Display};
+use std::fmt::Display;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
@@ -38,19 +38,41 @@ impl Codec {
             other => Err(Error::unsupported(part, "codec", &String::from_utf8_lossy(other))),
         }
     }
+}
+
+/// Decompresses the blocks of a file. Some writers make a block of every entry, so that what a decompressor allocates
+/// would cost more than its work: one is kept for all of them.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    codec: Codec,
+    part: Part,
+    inflater: Option<Decompress>,
+    content: Vec<u8>,
+}
+
+impl Blocks {
+    /// For the blocks of one file.
+    pub(crate) const fn new(codec: Codec, part: Part) -> Self {
+        Self { codec, part, inflater: None, content: Vec::new() }
+    }
 
     /// The content of a block; fails where it is longer than `limit`.
-    pub(crate) fn decompress(self, block: &[u8], limit: usize, part: Part) -> Result<Cow<'_, [u8]>, Error> {
-        let content = match self {
-            Self::Null => {
+    pub(crate) fn decompress<'a>(&'a mut self, block: &'a [u8], limit: usize) -> Result<&'a [u8], Error> {
+        let part = self.part;
+        match self.codec {
+            Codec::Null => {
                 Error::check_limit(part, WHAT, block.len(), limit)?;
-                return Ok(Cow::Borrowed(block));
+                return Ok(block);
             }
-            Self::Deflate => inflate(block, limit, part)?,
-            Self::Snappy => unsnap(block, limit, part)?,
-            Self::Zstandard => unzstd(block, limit, part)?,
-        };
-        Ok(Cow::Owned(content))
+            Codec::Deflate => {
+                let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
+                inflater.reset(false);
+                inflate(inflater, block, &mut self.content, limit, part)?;
+            }
+            Codec::Snappy => self.content = unsnap(block, limit, part)?,
+            Codec::Zstandard => self.content = unzstd(block, limit, part)?,
+        }
+        Ok(&self.content)
     }
 }
 
@@ -64,14 +86,20 @@ fn guess(block: &[u8], limit: usize) -> usize {
     block.len().saturating_mul(GROWTH_GUESS).max(GUESS_LEN_BYTES_MIN).min(limit)
 }
 
-fn inflate(block: &[u8], limit: usize, part: Part) -> Result<Vec<u8>, Error> {
-    let mut inflater = Decompress::new(false);
-    let mut out = Vec::with_capacity(guess(block, limit));
+fn inflate(
+    inflater: &mut Decompress,
+    block: &[u8],
+    out: &mut Vec<u8>,
+    limit: usize,
+    part: Part,
+) -> Result<(), Error> {
+    out.clear();
+    out.reserve(guess(block, limit));
     loop {
         let (read, written) = (inflater.total_in(), out.len());
         let input = usize::try_from(read).ok().and_then(|read| block.get(read..)).unwrap_or_default();
         let status = inflater
-            .decompress_vec(input, &mut out, FlushDecompress::None)
+            .decompress_vec(input, out, FlushDecompress::None)
             .map_err(|cause| broken(part, &cause))?;
         Error::check_limit(part, WHAT, out.len(), limit)?;
         if status == Status::StreamEnd {
@@ -86,8 +114,7 @@ fn inflate(block: &[u8], limit: usize, part: Part) -> Result<Vec<u8>, Error> {
     }
     let rest =
         usize::try_from(inflater.total_in()).ok().and_then(|read| block.get(read..)).unwrap_or_default();
-    check_adler_prefix(rest, &out, part)?;
-    Ok(out)
+    check_adler_prefix(rest, out, part)
 }
 
 /// Writers in Python make a zlib stream and cut off its header and last byte, so three bytes of its Adler-32 stay
