@@ -26,7 +26,9 @@ use crate::file::{
     error::{Cause, Located},
     fetched::Fetched,
     footer_check::check_footer,
-    limits::{FOOTER_LEN_BYTES_MAX, TAIL_LEN_BYTES, WHOLE_FILE_LEN_BYTES_MAX},
+    limits::{
+        FOOTER_LEN_BYTES_MAX, TAIL_GROWTH, TAIL_LEN_BYTES_MAX, TAIL_LEN_BYTES_MIN, WHOLE_FILE_LEN_BYTES_MAX,
+    },
     page::LeafShape,
 };
 
@@ -39,7 +41,10 @@ const CHUNK_LEN_SLACK: u64 = 100;
 
 /// How long a tail to read first of an object that is said to have `stated_len_bytes`. The statement is a hint only.
 pub fn first_tail_len_bytes(stated_len_bytes: u64) -> u64 {
-    if stated_len_bytes <= WHOLE_FILE_LEN_BYTES_MAX { WHOLE_FILE_LEN_BYTES_MAX } else { TAIL_LEN_BYTES }
+    if stated_len_bytes <= WHOLE_FILE_LEN_BYTES_MAX {
+        return WHOLE_FILE_LEN_BYTES_MAX;
+    }
+    TAIL_LEN_BYTES_MIN.saturating_add(stated_len_bytes / TAIL_GROWTH).min(TAIL_LEN_BYTES_MAX)
 }
 
 /// A parsed footer. Immutable: a lookup that reads more of the page index makes a new one that shares the rest.

@@ -97,7 +97,11 @@ fn check_chunks(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
     for _ in 0..structs(cursor, walk)? {
         let mut id = 0;
         while let Some(kind) = field(cursor, COLUMN_CHUNK, &mut id)? {
-            if id == 3 { check_chunk_metadata(cursor, walk)? } else { cursor.skip(kind, walk)? }
+            match id {
+                3 => check_chunk_metadata(cursor, walk)?,
+                8 | 9 => return Err(Cause::unsupported("column chunk", "encrypted")),
+                _ => cursor.skip(kind, walk)?,
+            }
         }
     }
     Ok(())

@@ -103,7 +103,7 @@ fn parse(chunk: &Chunk<'_>, with_bounds: bool, fetched: &Fetched) -> Result<(Chu
     Ok((index, len_bytes))
 }
 
-/// Reads an offset index. Its pages lie in the chunk, in order and apart, and begin at rising rows from 0 on.
+/// Reads an offset index. Its pages lie in the chunk, in order and apart, and hold all of its rows in order.
 pub(crate) fn parse_offset_index(bytes: &[u8], chunk: &Chunk<'_>) -> Result<Vec<PageSpan>, Cause> {
     check_struct(bytes, "offset index")?;
     let index = decode_offset_index(bytes)?;
@@ -127,7 +127,8 @@ fn span(location: &PageLocation, next_row: Option<i64>, chunk: &Chunk<'_>) -> Op
     let end = start.checked_add(u64::try_from(location.compressed_page_size).ok()?)?;
     let first = u64::try_from(location.first_row_index).ok()?;
     let next = next_row.map_or(Some(chunk.row_count), |row| u64::try_from(row).ok())?;
-    let is_inside = start < end && end <= chunk.end_max && first < next && next <= chunk.row_count;
+    // A page of no rows is unusual and harmless: it overlaps nothing.
+    let is_inside = start < end && end <= chunk.end_max && first <= next && next <= chunk.row_count;
     is_inside.then_some(PageSpan { bytes: start..end, rows: first..next })
 }
 

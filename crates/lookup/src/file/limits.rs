@@ -1,14 +1,22 @@
 //! The limits of reading one Parquet file. An isolate has 128 MB, shared by its concurrent requests: no file may make
 //! one lookup hold more than about half of it, nor keep it busy for more than about a second.
 
-/// The tail that is read first. Footer and page index of a file with our 36 columns, page-index bounds on key columns
-/// alone and some 20 pages a column are 6 to 12 KiB (our writer's files, measured); with one page of key and of target
-/// a cold read by position stays within 25 KB.
-pub const TAIL_LEN_BYTES: u64 = 16 * 1024;
+/// Shortest tail that is read first. The footer of one row group of our 36 columns takes 3.3 KB, the page index of a
+/// small one another 2.4 KB (our writer's files, measured); one with fewer rows to a page or longer bounds 7 KB
+/// (`PyArrow`'s, with statistics on key columns). What is too long costs 14 µs a KiB, what is too short a wave.
+pub const TAIL_LEN_BYTES_MIN: u64 = 10 * 1024;
 
-/// A file of at most this length is read whole instead: the 8 KiB more cost less than half a request (14 µs a KiB,
-/// 0.29 ms a request), and everything else is then at hand.
-pub const WHOLE_FILE_LEN_BYTES_MAX: u64 = TAIL_LEN_BYTES + 8 * 1024;
+/// The tail grows by a byte for so many of the file: footer and page index of our writer's row groups grow from 5.7 KB
+/// for 0.6 MB to 13.3 KB for 2.8 MB, for which it is 15.7 KB.
+pub const TAIL_GROWTH: u64 = 512;
+
+/// Longest tail that is read first: twice what a request is worth, for the wave that it may save. Beyond it, a file has
+/// so many row groups that most of the page index is of others.
+pub const TAIL_LEN_BYTES_MAX: u64 = 64 * 1024;
+
+/// A file of at most this length is read whole: what is read in vain costs less than a request (14 µs a KiB, 0.29 ms a
+/// request), and everything else is then at hand.
+pub const WHOLE_FILE_LEN_BYTES_MAX: u64 = 24 * 1024;
 
 /// Longest footer. 16 MiB hold 100,000 column chunks of 160 bytes; parsed they are some four times as large.
 pub const FOOTER_LEN_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -1,19 +1,29 @@
 //! Damaged files: a typed error or the right answer, never a panic, a hang or memory without bound.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
-use firn_lookup::file::{FoundRow, RowSelection, error::LookupError};
+use firn_lookup::file::{FoundRow, RowSelection, error::LookupError, limits::HELD_LEN_BYTES_MAX};
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     file::properties::WriterVersion,
 };
 
+use proptest::prelude::*;
+
 use crate::{
+    allocation,
     conversation::{look_up, scan},
     sample::{Layout, Row, found, key, request, scan_request, sorted_rows, write},
 };
 
 /// Small files that between them hold every structure that is read.
-fn files() -> Vec<(Vec<Row>, Bytes)> {
+fn files() -> &'static [(Vec<Row>, Bytes)] {
+    static FILES: OnceLock<Vec<(Vec<Row>, Bytes)>> = OnceLock::new();
+    FILES.get_or_init(make_files)
+}
+
+fn make_files() -> Vec<(Vec<Row>, Bytes)> {
     let small = Layout { group_rows: 12, page_rows: 4, ..Layout::default() };
     let layouts = [
         Layout { bloom: true, ..small.clone() },
@@ -40,10 +50,14 @@ fn files() -> Vec<(Vec<Row>, Bytes)> {
     layouts.iter().map(|layout| (rows.clone(), write(&rows, layout))).collect()
 }
 
-/// A lookup and a scan.
+/// A lookup and a scan, neither of which allocates more at once than what may be held of a file.
 fn read(object: &Bytes, row: &Row) -> [Result<Vec<FoundRow>, LookupError>; 2] {
+    allocation::watch();
     let ask = request(object, key(&row.ns, &row.ty, &row.id), RowSelection::AllMatching);
-    [look_up(object, ask, None).map(|(rows, ..)| rows), scan(object, scan_request(object))]
+    let outcomes = [look_up(object, ask, None).map(|(rows, ..)| rows), scan(object, scan_request(object))];
+    let largest = allocation::largest();
+    assert!(largest as u64 <= HELD_LEN_BYTES_MAX, "{largest} bytes at once");
+    outcomes
 }
 
 #[test]
@@ -70,5 +84,22 @@ fn every_changed_byte_is_survived() {
         // A changed byte of a stored text, of a bound or of a filter makes another valid file: without checksums
         // nobody can tell. It stays the exception.
         assert!(differing * 4 < object.len(), "{differing} of {}", object.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn many_changed_bytes_are_survived(
+        file_idx in 0..5usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let (rows, object) = &files()[file_idx];
+        let mut changed = object.to_vec();
+        for (at, byte) in changes {
+            *at.get_mut(&mut changed) = byte;
+        }
+        let _ = read(&changed.into(), &rows[14]);
     }
 }

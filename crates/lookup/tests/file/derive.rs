@@ -135,6 +135,7 @@ fn primitive(ty: &ParquetType) -> PrimitiveType {
         (Some(LogicalType::Timestamp(of)), ..) => instant(of.is_adjusted_to_u_t_c, of.unit),
         (Some(LogicalType::Time(_)), ..) => P::Time,
         (Some(LogicalType::Float16), ..) => P::Float,
+        (Some(LogicalType::Uuid), ..) => P::Uuid,
         (_, ConvertedType::DECIMAL, _) => decimal,
         (_, ConvertedType::DATE, _) => P::Date,
         (_, ConvertedType::TIME_MILLIS | ConvertedType::TIME_MICROS, _) => P::Time,

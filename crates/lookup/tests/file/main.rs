@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper that fails fails its test")]
 
+mod allocation;
 mod canonical;
 mod conversation;
 mod derive;
@@ -16,4 +17,5 @@ mod sample;
 mod corpora;
 mod corruption;
 mod equivalence;
+mod fixtures;
 mod point;

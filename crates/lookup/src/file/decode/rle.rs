@@ -142,9 +142,14 @@ pub(crate) fn unpack_wide(bytes: &[u8], bit: usize, width: u32) -> Option<u64> {
     }
     let (start, offset) = (bit / 8, bit % 8);
     let end = start.checked_add((offset + width as usize).div_ceil(8))?;
-    let spanned = bytes.get(start..end)?;
+    let rest = bytes.get(start..)?;
     // At most 71 bits: nine bytes.
-    let whole = spanned.iter().rev().fold(0u128, |acc, byte| (acc << 8) | u128::from(*byte));
+    let whole = if let Some(chunk) = rest.first_chunk::<16>() {
+        u128::from_le_bytes(*chunk)
+    } else {
+        let spanned = bytes.get(start..end)?;
+        spanned.iter().rev().fold(0u128, |acc, byte| (acc << 8) | u128::from(*byte))
+    };
     let mask = (1u128 << width) - 1;
     u64::try_from((whole >> offset) & mask).ok()
 }
