@@ -155,6 +155,25 @@ impl DataFile {
         self.stats.get(idx)
     }
 
+    /// About how much memory its lists and texts take.
+    pub(crate) fn heap_len_bytes(&self) -> usize {
+        let partition = |value: &PartitionValue| match value {
+            PartitionValue::Is(Literal::String(text)) => text.len(),
+            PartitionValue::Is(Literal::Binary(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        let bound = |bound: &Option<Box<[u8]>>| bound.as_ref().map_or(0, |bytes| bytes.len());
+        let stats = |stats: &ColumnStats| {
+            size_of::<ColumnStats>() + bound(&stats.lower_bound) + bound(&stats.upper_bound)
+        };
+        self.location.len()
+            + self.partition.len() * size_of::<PartitionValue>()
+            + self.partition.iter().map(partition).sum::<usize>()
+            + self.stats.iter().map(stats).sum::<usize>()
+            + self.equality_ids.len() * size_of::<i32>()
+            + self.referenced_data_file.as_ref().map_or(0, String::len)
+    }
+
     /// Whether it is a deletion vector.
     pub fn is_deletion_vector(&self) -> bool {
         self.content == FileContent::PositionDeletes && self.format == FileFormat::Puffin

@@ -2,6 +2,8 @@
 //!
 //! Spec: "Scan Planning", the rules for delete files and deletion vectors.
 
+use std::collections::HashMap;
+
 use crate::{
     data_file::{DataFile, FileContent, PartitionValue},
     manifest::{DELETE_FILE_PATH_ID, ManifestEntry},
@@ -56,6 +58,48 @@ impl<'a> ApplicableDeletes<'a> {
     }
 }
 
+/// Delete files by what they can apply to, so that each of many data files need not be held against each of them.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteIndex<'a> {
+    /// Those of one data file, by its location.
+    by_path: HashMap<&'a [u8], Vec<&'a ManifestEntry>>,
+    /// All others.
+    others: Vec<&'a ManifestEntry>,
+}
+
+impl<'a> DeleteIndex<'a> {
+    /// Sorts delete files.
+    pub fn new(deletes: impl IntoIterator<Item = &'a ManifestEntry>) -> Self {
+        let mut index = Self::default();
+        for delete in deletes {
+            match only_path(&delete.file) {
+                Some(path) => index.by_path.entry(path).or_default().push(delete),
+                None => index.others.push(delete),
+            }
+        }
+        index
+    }
+
+    /// Chooses those that apply to `data`.
+    pub fn plan(&self, data: &ManifestEntry, metadata: &TableMetadata) -> ApplicableDeletes<'a> {
+        let of_path = self.by_path.get(data.file.location.as_bytes()).map(Vec::as_slice).unwrap_or_default();
+        ApplicableDeletes::plan(data, of_path.iter().chain(&self.others).copied(), metadata)
+    }
+}
+
+/// The location of the only data file that a position delete file or deletion vector can apply to.
+fn only_path(delete: &DataFile) -> Option<&[u8]> {
+    if delete.content != FileContent::PositionDeletes {
+        return None;
+    }
+    if let Some(referenced) = &delete.referenced_data_file {
+        return Some(referenced.as_bytes());
+    }
+    let stats = delete.stats_of(DELETE_FILE_PATH_ID)?;
+    // An upper bound that was cut short was raised as well, so bounds that are equal are whole.
+    stats.lower_bound.as_deref().filter(|lower| Some(*lower) == stats.upper_bound.as_deref())
+}
+
 /// An equality delete never applies to rows of its own snapshot, which may be the ones that replace the deleted.
 fn equality_applies(data: &ManifestEntry, delete: &ManifestEntry, metadata: &TableMetadata) -> bool {
     let is_global =
@@ -68,38 +112,20 @@ fn position_applies(data: &ManifestEntry, delete: &ManifestEntry) -> bool {
     if data.sequence_number > delete.sequence_number {
         return false;
     }
-    if let Some(referenced) = &delete.file.referenced_data_file {
-        return *referenced == data.file.location;
-    }
-    match path_scope(&data.file, &delete.file) {
-        PathScope::Exact => true,
-        PathScope::Within => shares_partition(&data.file, &delete.file),
-        PathScope::Outside => false,
+    let path = data.file.location.as_bytes();
+    match only_path(&delete.file) {
+        Some(only) => only == path,
+        None => might_hold_path(&delete.file, path) && shares_partition(&data.file, &delete.file),
     }
 }
 
-/// How the paths in a position delete file relate to a data file, by their bounds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PathScope {
-    /// The data file's is the only path.
-    Exact,
-    /// It may be among them.
-    Within,
-    /// It is not.
-    Outside,
-}
-
-fn path_scope(data: &DataFile, delete: &DataFile) -> PathScope {
+/// Whether a location lies within the bounds of the paths in a position delete file.
+fn might_hold_path(delete: &DataFile, path: &[u8]) -> bool {
     let Some(stats) = delete.stats_of(DELETE_FILE_PATH_ID) else {
-        return PathScope::Within;
+        return true;
     };
-    let path = data.location.as_bytes();
-    let (lower, upper) = (stats.lower_bound.as_deref(), stats.upper_bound.as_deref());
-    if lower.is_some_and(|bound| path < bound) || upper.is_some_and(|bound| path > bound) {
-        return PathScope::Outside;
-    }
-    // An upper bound that was cut short was raised as well, so bounds that are equal are whole.
-    if lower == Some(path) && upper == Some(path) { PathScope::Exact } else { PathScope::Within }
+    stats.lower_bound.as_deref().is_none_or(|bound| bound <= path)
+        && stats.upper_bound.as_deref().is_none_or(|bound| path <= bound)
 }
 
 fn shares_partition(data: &DataFile, delete: &DataFile) -> bool {
@@ -165,6 +191,7 @@ mod tests {
         let data = entry(FileContent::Data, 5, 0, &[7]);
         let metadata = metadata();
         let plan = ApplicableDeletes::plan(&data, [delete], &metadata);
+        assert_eq!(DeleteIndex::new([delete]).plan(&data, &metadata), plan);
         let found = match (plan.vectors.len(), plan.positions.len(), plan.equalities.len()) {
             (1, 0, 0) => Applies::Vector,
             (0, 1, 0) => Applies::Position,

@@ -114,6 +114,12 @@ impl Manifest {
         Ok(())
     }
 
+    /// About how much memory it takes, for a cache's budget.
+    pub fn memory_len_bytes(&self) -> usize {
+        let of = |entry: &ManifestEntry| size_of::<ManifestEntry>() + entry.file.heap_len_bytes();
+        self.entries.iter().map(of).sum::<usize>() + size_of::<Self>()
+    }
+
     /// The files that are part of the table.
     pub fn live(&self) -> impl Iterator<Item = &ManifestEntry> {
         self.entries.iter().filter(|e| e.is_live())

@@ -89,6 +89,19 @@ pub struct ManifestList {
 }
 
 impl ManifestList {
+    /// About how much memory it takes, for a cache's budget.
+    pub fn memory_len_bytes(&self) -> usize {
+        let bound = |bound: &Option<Box<[u8]>>| bound.as_ref().map_or(0, |bytes| bytes.len());
+        let summary = |s: &PartitionSummary| {
+            size_of::<PartitionSummary>() + bound(&s.lower_bound) + bound(&s.upper_bound)
+        };
+        let of = |manifest: &ManifestFile| {
+            let summaries = manifest.partitions.iter().map(summary).sum::<usize>();
+            size_of::<ManifestFile>() + manifest.location.len() + summaries
+        };
+        self.manifests.iter().map(of).sum::<usize>() + size_of::<Self>()
+    }
+
     /// Reads a manifest list of any version.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let container = Container::parse(bytes, PART)?;

@@ -87,7 +87,7 @@ enum State {
 impl TableLookup {
     /// Starts a lookup. Fails where the query names a column or snapshot that the table does not have.
     pub fn new(query: TableQuery) -> Result<Self, TableError> {
-        Ok(Self { query: Resolved::new(query)?, state: State::Planning(Planner::new()) })
+        Ok(Self { query: Resolved::new(query)?, state: State::Planning(Planner::default()) })
     }
 
     /// Goes on with the answers to the needs of the step before, in their order; with none at first.
@@ -111,8 +111,8 @@ impl TableLookup {
                     return Ok(Step::Need(needs));
                 }
                 Step::Done(plan) => {
-                    let mut reads = Box::new(FileReads::start(plan, query, held)?);
-                    let step = reads.go_on_or_wait(query, held)?;
+                    let mut reads = Box::new(FileReads::new(plan, query));
+                    let step = reads.step(query, &[], held)?;
                     return Ok(self.after_reading(reads, step));
                 }
             },

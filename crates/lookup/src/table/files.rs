@@ -30,22 +30,30 @@ const EAGER_DATA_FILE_COUNT_MAX: usize = 4;
 /// Up to so many delete files are read before it is known that there is a row to delete.
 const EAGER_DELETE_FILE_COUNT_MAX: usize = 8;
 
+/// Most data files that are read at once. A store answers six requests at a time, so more would only wait, in memory:
+/// 128 tails of 24 KiB and footers of as much again are 6 MB.
+const DATA_FILES_AT_ONCE_MAX: usize = 128;
+
 /// Reads files of a plan.
 #[derive(Debug)]
 pub(crate) struct FileReads {
     plan: TablePlan,
+    /// Those that were begun, in the order of the plan.
     data: Vec<DataRead>,
+    /// How many of them have not found their rows yet.
+    at_once: usize,
     deletes: DeleteReads,
     wave: Wave<Reader>,
-    /// The columns of every row by field id: the query's, its version, those that deletes compare, the target.
-    columns: Vec<i32>,
+    /// Small columns of every row by field id: the query's, its version, those that deletes compare.
+    small: Vec<i32>,
     stage: Stage,
 }
 
 #[derive(Debug)]
 struct DataRead {
     object: ObjectKey,
-    lookup: Box<FileLookup>,
+    /// Dropped, with the bytes it holds, when there is nothing more to read of the file.
+    lookup: Option<Box<FileLookup>>,
     rows: Vec<FoundRow>,
 }
 
@@ -74,47 +82,50 @@ enum Deletes {
 }
 
 impl FileReads {
-    /// Opens every data file of a plan.
-    pub(crate) fn start(
-        plan: TablePlan,
-        query: &Resolved,
-        held: &mut dyn HeldObjects,
-    ) -> Result<Self, TableError> {
+    /// Nothing is begun before the first step.
+    pub(crate) fn new(plan: TablePlan, query: &Resolved) -> Self {
         let mut small: Vec<i32> = query.columns.iter().copied().chain(query.version).collect();
         small.extend(columns_compared(&plan, query, &small));
         let is_eager =
             plan.data.len() <= EAGER_DATA_FILE_COUNT_MAX && plan.deletes.len() <= EAGER_DELETE_FILE_COUNT_MAX;
         let deletes = if is_eager { Deletes::Along } else { Deletes::Later };
-        let mut data = Vec::with_capacity(plan.data.len());
-        for DataTask { entry, .. } in &plan.data {
-            let file = &entry.file;
-            let object = query.locations.object_key(&file.location);
-            check_readable(file, &object)?;
-            let mut columns = query.wanted(&small, When::WithKey, file)?;
-            columns.extend(query.wanted(&query.target, When::Target, file)?);
-            let request = FileRequest {
-                object: object.clone(),
-                stated_len_bytes: file.stated_len_bytes,
-                key: query.key_of(file)?,
-                columns,
-                rows: RowSelection::AllMatching,
-                names: query.metadata.name_mapping.clone(),
-            };
-            let mut lookup = Box::new(FileLookup::new(request, held.file_footer(&object)));
-            lookup.set_goal(Goal::Rows);
-            data.push(DataRead { object, lookup, rows: Vec::new() });
+        Self {
+            plan,
+            data: Vec::new(),
+            at_once: 0,
+            deletes: DeleteReads::default(),
+            wave: Wave::default(),
+            small,
+            stage: Stage::Rows { deletes },
         }
-        let columns = small.into_iter().chain(query.target.iter().copied()).collect();
-        let stage = Stage::Rows { deletes };
-        let mut reads =
-            Self { plan, data, deletes: DeleteReads::default(), wave: Wave::default(), columns, stage };
-        for data_idx in 0..reads.data.len() {
-            reads.advance(data_idx, Vec::new(), held)?;
-            if deletes == Deletes::Along {
-                reads.start_deletes(data_idx, query, held)?;
-            }
+    }
+
+    /// Begins to read the next data file.
+    fn open(&mut self, query: &Resolved, held: &mut dyn HeldObjects) -> Result<(), TableError> {
+        let data_idx = self.data.len();
+        let Some(DataTask { entry, .. }) = self.plan.data.get(data_idx) else { return Ok(()) };
+        let file = &entry.file;
+        let object = query.locations.object_key(&file.location);
+        check_readable(file, &object)?;
+        let mut columns = query.wanted(&self.small, When::WithKey, file)?;
+        columns.extend(query.wanted(&query.target, When::Target, file)?);
+        let request = FileRequest {
+            object: object.clone(),
+            stated_len_bytes: file.stated_len_bytes,
+            key: query.key_of(file)?,
+            columns,
+            rows: RowSelection::AllMatching,
+            names: query.metadata.name_mapping.clone(),
+        };
+        let mut lookup = Box::new(FileLookup::new(request, held.file_footer(&object)));
+        lookup.set_goal(Goal::Rows);
+        self.data.push(DataRead { object, lookup: Some(lookup), rows: Vec::new() });
+        self.at_once += 1;
+        self.advance(data_idx, Vec::new(), held)?;
+        if self.stage == (Stage::Rows { deletes: Deletes::Along }) {
+            self.start_deletes(data_idx, query, held)?;
         }
-        Ok(reads)
+        Ok(())
     }
 
     /// Goes on with the answers to the needs of the step before. The result is the row that wins, or none.
@@ -133,15 +144,10 @@ impl FileReads {
                 }
             }
         }
-        self.go_on_or_wait(query, held)
-    }
-
-    /// Begins the next stage where nobody waits for anything. Each stage is entered once, so this ends.
-    pub(crate) fn go_on_or_wait(
-        &mut self,
-        query: &Resolved,
-        held: &mut dyn HeldObjects,
-    ) -> Result<Step<Option<Row>>, TableError> {
+        while self.at_once < DATA_FILES_AT_ONCE_MAX && self.data.len() < self.plan.data.len() {
+            self.open(query, held)?;
+        }
+        // Each stage is entered once, so this ends.
         loop {
             if !self.wave.is_empty() {
                 return Ok(Step::Need(self.wave.needs()));
@@ -184,7 +190,7 @@ impl FileReads {
         }
         if let Some((data_idx, position)) = winner {
             if let Some(read) = self.data.get_mut(data_idx) {
-                read.lookup.keep_only(position);
+                read.lookup.iter_mut().for_each(|lookup| lookup.keep_only(position));
             }
             self.go_on(data_idx, Goal::All, held)?;
         }
@@ -193,8 +199,9 @@ impl FileReads {
 
     /// Reads more of the rows of a file, if not all was read that the goal asks for.
     fn go_on(&mut self, data_idx: usize, goal: Goal, held: &mut dyn HeldObjects) -> Result<(), TableError> {
-        let Some(read) = self.data.get_mut(data_idx) else { return Ok(()) };
-        let is_open = match read.lookup.unread() {
+        let lookup = self.data.get_mut(data_idx).and_then(|read| read.lookup.as_mut());
+        let Some(lookup) = lookup else { return Ok(()) };
+        let is_open = match lookup.unread() {
             None => false,
             Some(When::WithKey) => true,
             Some(When::Target) => goal == Goal::All,
@@ -202,7 +209,7 @@ impl FileReads {
         if !is_open {
             return Ok(());
         }
-        read.lookup.set_goal(goal);
+        lookup.set_goal(goal);
         self.advance(data_idx, Vec::new(), held)
     }
 
@@ -213,14 +220,22 @@ impl FileReads {
         held: &mut dyn HeldObjects,
     ) -> Result<(), TableError> {
         let Some(read) = self.data.get_mut(data_idx) else { return Ok(()) };
-        match read.lookup.step(supplied)? {
-            Step::Need(needs) => self.wave.ask(Reader::Data(data_idx), needs),
+        let Some(mut lookup) = read.lookup.take() else { return Ok(()) };
+        match lookup.step(supplied)? {
+            Step::Need(needs) => {
+                self.wave.ask(Reader::Data(data_idx), needs);
+                read.lookup = Some(lookup);
+            }
             Step::Done(rows) => {
-                read.rows = rows;
-                if let Some(footer) = read.lookup.footer() {
+                if let Some(footer) = lookup.footer() {
                     let len_bytes = footer.memory_len_bytes();
                     held.put(&read.object, Held::File(footer), len_bytes);
                 }
+                if matches!(self.stage, Stage::Rows { .. }) {
+                    self.at_once = self.at_once.saturating_sub(1);
+                }
+                read.rows = rows;
+                read.lookup = Some(lookup).filter(|lookup| lookup.unread().is_some());
             }
         }
         Ok(())
@@ -246,7 +261,7 @@ impl FileReads {
     /// Whether no delete file deletes a row.
     fn is_live(&self, data_idx: usize, row: &FoundRow, query: &Resolved) -> bool {
         let value = |field_id: i32| {
-            let place = self.columns.iter().position(|id| *id == field_id)?;
+            let place = self.small.iter().position(|id| *id == field_id)?;
             row.values.get(place)?.as_ref()
         };
         !self.deletes.delete(data_idx, row.position, &self.plan, query, value)

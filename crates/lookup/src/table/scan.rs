@@ -61,7 +61,7 @@ impl TableScan {
             plan: TablePlan::default(),
             deletes: DeleteReads::default(),
             columns: Vec::new(),
-            state: State::Planning(Planner::new()),
+            state: State::Planning(Planner::default()),
         })
     }
 

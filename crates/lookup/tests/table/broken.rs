@@ -67,7 +67,7 @@ fn look_up(metadata: &Arc<TableMetadata>, lake: &Lake) -> Result<Outcome, Failur
 }
 
 /// Every n-th place is broken: files repeat themselves, and each place costs a lookup.
-const STRIDE: usize = 3;
+const STRIDE: usize = 5;
 
 /// Calls `check` with every object and what a lookup gives where it is `break_it(object)`.
 fn break_each(

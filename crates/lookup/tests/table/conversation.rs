@@ -214,3 +214,20 @@ fn deletes_of_many_files_are_read_for_those_that_have_the_row() {
     assert_eq!(outcome, Outcome::Absent);
     assert_eq!(cold.waves.iter().flatten().filter(|role| **role == Deletes).count(), 6, "{cold:?}");
 }
+
+#[test]
+fn a_hundred_files_are_read_at_once_and_the_rest_as_they_finish() {
+    let mut table = new_table(&[(VERSION, "identity")]);
+    let versions: Vec<Row> = (1..=300).map(|version| row("a", 7, version)).collect();
+    table.append(&versions);
+    let (lake, metadata) = table.finish();
+    let (version, cold) = found(&mut lookup(&metadata, "a", 7), &lake, &mut HoldAll::default());
+    assert_eq!(version, Some(300));
+    let largest = cold.waves.iter().map(Vec::len).max().unwrap();
+    assert_eq!(
+        (largest, cold.waves.len()),
+        (128, 5),
+        "{:?}",
+        cold.waves.iter().map(Vec::len).collect::<Vec<_>>()
+    );
+}

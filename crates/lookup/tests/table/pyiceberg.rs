@@ -23,7 +23,7 @@ const TARGET: [&str; 2] = ["markdown", "dependencies"];
 fn load(name: &str) -> (Lake, Arc<TableMetadata>, Vec<Json>) {
     let lake = Lake::load(&fixtures(), name);
     let metadata = TableMetadata::parse(&lake.objects[&format!("{name}/metadata.json")]).unwrap();
-    let rows = fs::read(fixtures().join(name).join("rows.json")).unwrap();
+    let rows = fs::read(fixtures().join("pyiceberg-rows.json")).unwrap();
     (lake, Arc::new(metadata), serde_json::from_slice(&rows).unwrap())
 }
 
