@@ -5,9 +5,11 @@
 //! keys, issuers, audiences. Each `$` stands for [`MARK`], which no error may show a part of. (A part of the input
 //! itself would not do: the fuzzer learns to write what errors say anyway.)
 
+#[path = "members.rs"]
+mod members;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::pin::pin;
 use std::sync::LazyLock;
@@ -24,8 +26,8 @@ use firn_auth::key_set::{JwksOrigin, KEYS_MAX, KeySet, KeySetError};
 use firn_auth::token::{TOKEN_LEN_BYTES_MAX, UnverifiedToken, bearer_token, parse_token};
 use firn_auth::verify::{AuthError, CANDIDATES_MAX, CryptoError, CryptoStep, SignatureCheck, authenticate};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
+use members::{Members, parse_members};
 /// Text of JSON strings and of base64url alike, so that it may stand in claims, ids and key material.
 const MARK: &str = "Zq7-Zk9_Xw3-Yv5_";
 
@@ -212,24 +214,19 @@ fn check_keys(set: &KeySet) {
     }
 }
 
-/// The members of an object; the last one where a name stands twice.
-struct Members(BTreeMap<String, Box<RawValue>>);
+fn decode_members(part: &str) -> Members {
+    let bytes = BASE64.decode(part).expect("it is base64url");
+    parse_members(&bytes).expect("it is an object without a name twice")
+}
 
-impl Members {
-    fn decode(part: &str) -> Self {
-        let bytes = BASE64.decode(part).expect("it is base64url");
-        Self(serde_json::from_slice(&bytes).expect("it is an object"))
-    }
+fn member<T: DeserializeOwned>(members: &Members, name: &str) -> Option<T> {
+    members.get(name).map(|raw| serde_json::from_str(raw.get()).expect("it has its type"))
+}
 
-    fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        self.0.get(name).map(|raw| serde_json::from_str(raw.get()).expect("it has its type"))
-    }
-
-    fn one_or_many(&self, name: &str) -> Vec<String> {
-        match self.0.get(name) {
-            Some(raw) if raw.get().starts_with('"') => self.get(name).into_iter().collect(),
-            _ => self.get(name).unwrap_or_default(),
-        }
+fn one_or_many(members: &Members, name: &str) -> Vec<String> {
+    match members.get(name) {
+        Some(raw) if raw.get().starts_with('"') => member(members, name).into_iter().collect(),
+        _ => member(members, name).unwrap_or_default(),
     }
 }
 
@@ -247,11 +244,11 @@ fn check_token(text: &str) {
     let [header, payload, signature] = parts(text);
     assert_eq!(token.signing_input(), format!("{header}.{payload}").as_bytes());
     assert_eq!(BASE64.encode(token.signature()), signature, "one spelling of a signature");
-    let header = Members::decode(header);
-    assert_eq!(header.get("alg"), Some(token.alg().as_str().to_owned()));
-    assert_eq!(header.get("kid"), token.kid().map(str::to_owned));
+    let header = decode_members(header);
+    assert_eq!(member(&header, "alg"), Some(token.alg().as_str().to_owned()));
+    assert_eq!(member(&header, "kid"), token.kid().map(str::to_owned));
     for name in ["crit", "b64", "cty"] {
-        assert!(!header.0.contains_key(name), "{name}");
+        assert!(!header.contains_key(name), "{name}");
     }
 }
 
@@ -304,7 +301,7 @@ fn check_authentication(case: &Case, text: &str) {
     match &result {
         Ok(identity) => {
             assert!(holds, "accepted, and no signature was said to hold");
-            check_identity(identity, &Members::decode(parts(text)[1]), case);
+            check_identity(identity, &decode_members(parts(text)[1]), case);
         }
         Err(AuthError::Claims(_)) => assert!(holds, "claims were read, and no signature was said to hold"),
         Err(AuthError::Crypto(_)) => assert!(fails && !holds),
@@ -325,25 +322,25 @@ fn check_identity(identity: &Identity, claims: &Members, case: &Case) {
     let texts =
         [("iss", Some(&identity.issuer)), ("org", identity.org.as_ref()), ("sub", identity.sub.as_ref())];
     for (claim, text) in texts {
-        assert_eq!(claims.get::<String>(claim).as_ref(), text, "{claim}");
+        assert_eq!(member::<String>(claims, claim).as_ref(), text, "{claim}");
         assert!(text.is_none_or(|text| (1..=NAME_LEN_BYTES_MAX).contains(&text.len())), "{claim}");
     }
     assert!(case.issuers.is_empty() || case.issuers.contains(&identity.issuer));
-    let audiences = claims.one_or_many("aud");
+    let audiences = one_or_many(claims, "aud");
     assert!(case.audiences.is_empty() || audiences.iter().any(|aud| case.audiences.contains(aud)));
 
     #[expect(clippy::cast_precision_loss, reason = "they are small")]
     let (now, leeway) = (NOW_SECS as f64, LEEWAY_SECS as f64);
-    assert!(claims.get::<f64>("exp").expect("it ends").trunc() > now - leeway);
+    assert!(member::<f64>(claims, "exp").expect("it ends").trunc() > now - leeway);
     for claim in ["nbf", "iat"] {
-        assert!(claims.get::<f64>(claim).is_none_or(|secs| secs.trunc() <= now + leeway), "{claim}");
+        assert!(member::<f64>(claims, claim).is_none_or(|secs| secs.trunc() <= now + leeway), "{claim}");
     }
 
-    assert_eq!(identity.roles, claims.get::<Vec<String>>("roles").unwrap_or_default());
-    let patterns = claims.one_or_many("ns");
+    assert_eq!(identity.roles, member::<Vec<String>>(claims, "roles").unwrap_or_default());
+    let patterns = one_or_many(claims, "ns");
     assert!(identity.roles.len() <= LIST_LEN_MAX && patterns.len() <= LIST_LEN_MAX);
     assert_eq!(identity.namespaces.len(), patterns.len());
-    let scopes = claims.one_or_many("scope").join(" ");
+    let scopes = one_or_many(claims, "scope").join(" ");
     let has = |scope: Scope| scopes.split(' ').any(|word| word == scope.as_str());
     for (pattern, text) in identity.namespaces.iter().zip(patterns) {
         match pattern {
