@@ -119,3 +119,55 @@ impl RowCells {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(rep: u32, def: u32, value: Option<i32>) -> OwnedCell {
+        OwnedCell { rep, def, value: value.map(Literal::Int) }
+    }
+
+    fn int(value: i32) -> Value {
+        Literal::Int(value).into()
+    }
+
+    /// `optional list of optional struct { optional a, optional b }`
+    fn node() -> Node {
+        let items = Items { def: 1, item_def: 2, rep: 1, slots: 0..2 };
+        let fields = vec![Node::Leaf { slot: 0 }, Node::Leaf { slot: 1 }];
+        let element = Node::Struct { def: 3, rep: 1, fields, slots: 0..2, is_levels_only: false };
+        Node::List { items, element: Box::new(element) }
+    }
+
+    #[track_caller]
+    fn check(slots: [Vec<OwnedCell>; 2], expected: Option<Value>) {
+        assert_eq!(RowCells::assemble(&node(), slots.into()), Ok(expected));
+    }
+
+    #[test]
+    fn levels_tell_null_from_empty_from_null_inside() {
+        let both = |rep, def| [vec![cell(rep, def, None)], vec![cell(rep, def, None)]];
+        check(both(0, 0), None);
+        check(both(0, 1), Some(Value::List(vec![])));
+        check(both(0, 2), Some(Value::List(vec![None])));
+        check(both(0, 3), Some(Value::List(vec![Some(Value::Struct(vec![None, None]))])));
+        let a = vec![cell(0, 4, Some(1)), cell(1, 2, None), cell(1, 3, None)];
+        let b = vec![cell(0, 3, None), cell(1, 2, None), cell(1, 4, Some(6))];
+        let items = vec![
+            Some(Value::Struct(vec![Some(int(1)), None])),
+            None,
+            Some(Value::Struct(vec![None, Some(int(6))])),
+        ];
+        check([a, b], Some(Value::List(items)));
+    }
+
+    #[test]
+    fn neighbours_that_disagree_are_corrupt() {
+        let one = || vec![cell(0, 4, Some(1))];
+        let two = || vec![cell(0, 4, Some(1)), cell(1, 4, Some(2))];
+        for slots in [[one(), two()], [two(), one()], [one(), vec![]], [vec![], one()], [vec![], vec![]]] {
+            assert_eq!(RowCells::assemble(&node(), slots.into()), Err(disagree()));
+        }
+    }
+}

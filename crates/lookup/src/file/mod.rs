@@ -36,6 +36,7 @@ mod group;
 mod header;
 mod index;
 mod matched;
+mod narrow;
 mod page;
 mod plan;
 mod prune;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use firn_iceberg::{
-    schema::{PrimitiveType, Type},
+    schema::{NestedField, PrimitiveType, Type},
     value::{Literal, Value},
 };
 use firn_lookup::{
@@ -137,6 +137,25 @@ fn older_types_of_a_column_are_promoted() {
                 let equals = vec![KeyEquals { column: column.clone(), value }];
                 let found = fixture.look_up(equals, RowSelection::AllMatching, u64::MAX);
                 assert!(found.iter().any(|row| row.position == before.position));
+            }
+        }
+    }
+}
+
+/// A struct of which the file has no wanted field is still null where it is null, also where its only leaf columns
+/// repeat inside it.
+#[test]
+fn struct_without_its_fields_keeps_its_nulls() {
+    for name in ["nested-v1", "nested-v2"] {
+        let (fixture, _) = Fixture::load(name);
+        let ty = Type::Primitive(PrimitiveType::String);
+        let added = NestedField { id: 99, name: "added".into(), required: false, ty, initial_default: None };
+        for (idx, field_id) in [(2, 3), (6, 7)] {
+            let column = ColumnRef { field_id, ty: Type::Struct(vec![added.clone()]), initial_default: None };
+            let request = ScanRequest { columns: vec![column], ..fixture.request.clone() };
+            for (whole, alone) in fixture.rows().iter().zip(scan(&fixture.object, request).unwrap()) {
+                let expected = whole.values[idx].is_some().then(|| Value::Struct(vec![None]));
+                assert_eq!(alone.values, [expected], "{name}, field {field_id}, row {}", alone.position);
             }
         }
     }

@@ -352,3 +352,74 @@ pub(crate) fn after_len(bytes: &Bytes) -> Result<Bytes, Cause> {
     let end = len.and_then(|len| len.checked_add(start)).filter(|end| *end <= bytes.len());
     Ok(bytes.slice(start..end.ok_or(Cause::Truncated { what: WHAT })?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: Storage = Storage { physical: Physical::BYTE_ARRAY, fixed_len: 0 };
+    const INTS: Storage = Storage { physical: Physical::INT32, fixed_len: 0 };
+
+    fn values(storage: Storage, number: i32, bytes: &[u8], dictionary: Option<&Arc<Dictionary>>) -> Values {
+        Values::new(storage, number, Bytes::copy_from_slice(bytes), dictionary).unwrap()
+    }
+
+    fn dictionary(storage: Storage, bytes: &[u8], count: usize) -> Result<Dictionary, Cause> {
+        Dictionary::new(storage, Bytes::copy_from_slice(bytes), count, encoding::PLAIN)
+    }
+
+    #[test]
+    fn dictionary_holds_what_it_promises_and_no_index_leaves_it() {
+        let ab = [1, 0, 0, 0, b'a', 2, 0, 0, 0, b'b', b'c'];
+        let texts = Arc::new(dictionary(BYTES, &ab, 2).unwrap());
+        // Indices of two bits: 1, 0, 2, …
+        let mut indices = values(BYTES, encoding::RLE_DICTIONARY, &[2, 3, 0b0010_0001, 0], Some(&texts));
+        assert_eq!(indices.next(), Ok(Raw::Bytes(b"bc")));
+        assert_eq!(indices.next(), Ok(Raw::Bytes(b"a")));
+        assert_eq!(indices.next(), Err(Cause::invalid("dictionary index", 2)));
+        for (bytes, count) in [(&ab[..], 3), (&ab[..10], 2), (&[], 1), (&[255, 255, 255, 255], 1)] {
+            dictionary(BYTES, bytes, count).unwrap_err();
+        }
+        dictionary(INTS, &[0; 8], 2).unwrap();
+        dictionary(INTS, &[0; 7], 2).unwrap_err();
+        dictionary(INTS, &[0; 8], usize::MAX).unwrap_err();
+        Values::new(BYTES, encoding::PLAIN_DICTIONARY, Bytes::new(), None).unwrap_err();
+    }
+
+    #[test]
+    fn values_that_the_bytes_do_not_hold_are_errors() {
+        let mut plain = values(INTS, encoding::PLAIN, &[1, 0, 0, 0, 2, 0, 0], None);
+        assert_eq!(plain.next(), Ok(Raw::I32(1)));
+        plain.next().unwrap_err();
+        let mut arrays = values(BYTES, encoding::PLAIN, &[1, 0, 0, 0, 7, 9, 0, 0, 0], None);
+        assert_eq!(arrays.next(), Ok(Raw::Bytes(&[7])));
+        arrays.next().unwrap_err();
+        // Lengths 5 and 5, and four bytes.
+        let lengths = [128, 1, 4, 2, 10, 0, 0, 0, 0, 0, 1, 2, 3, 4];
+        values(BYTES, encoding::DELTA_LENGTH_BYTE_ARRAY, &lengths, None).next().unwrap_err();
+        // A first value that keeps one byte of the value before it.
+        let prefixes = [128, 1, 4, 1, 2, 128, 1, 4, 1, 0];
+        values(BYTES, encoding::DELTA_BYTE_ARRAY, &prefixes, None).next().unwrap_err();
+        Values::new(INTS, encoding::BYTE_STREAM_SPLIT, Bytes::from_static(&[0; 7]), None).unwrap_err();
+        let mut split = values(INTS, encoding::BYTE_STREAM_SPLIT, &[1, 2, 0, 0, 0, 0, 0, 0], None);
+        assert_eq!(split.next(), Ok(Raw::I32(1)));
+        assert_eq!(split.next(), Ok(Raw::I32(2)));
+        split.next().unwrap_err();
+    }
+
+    #[test]
+    fn encodings_of_other_types_are_unsupported() {
+        for (storage, number) in [
+            (BYTES, encoding::DELTA_BINARY_PACKED),
+            (BYTES, encoding::BYTE_STREAM_SPLIT),
+            (INTS, encoding::DELTA_BYTE_ARRAY),
+            (INTS, encoding::RLE),
+            (INTS, 1),
+            (INTS, 10),
+            (INTS, -1),
+        ] {
+            let error = Values::new(storage, number, Bytes::from_static(&[0; 16]), None).unwrap_err();
+            assert!(matches!(error, Cause::Unsupported { .. }), "{storage:?} {number}: {error}");
+        }
+    }
+}
