@@ -33,6 +33,14 @@ impl NameMapping {
         parse_fields(&json, &mut 0, 0)
     }
 
+    /// A mapping of top-level columns.
+    pub fn of_columns<'a>(columns: impl IntoIterator<Item = (&'a str, i32)>) -> Self {
+        let mapped = |(name, id): (&str, i32)| {
+            (name.to_owned(), Mapped { field_id: Some(id), children: Arc::default() })
+        };
+        Self { fields: columns.into_iter().map(mapped).collect() }
+    }
+
     /// The id of the column at `path`: names as Iceberg has them, so the element of a list is `element`, key and value
     /// of a map are `key` and `value`, and the groups that Parquet puts between are left out.
     pub fn field_id(&self, path: &[&str]) -> Option<i32> {

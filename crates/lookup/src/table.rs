@@ -20,6 +20,7 @@ pub mod scan;
 
 mod deletes;
 mod files;
+mod ids;
 mod plan;
 mod wave;
 mod whole;

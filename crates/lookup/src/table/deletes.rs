@@ -3,12 +3,16 @@
 //! A delete file is looked up like a data file: for the path of the data file, or for the key. So of a large one only
 //! a few pages are read.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use firn_iceberg::{
     data_file::{DataFile, FileContent},
     deletion_vector::{BLOB_LEN_BYTES_MAX, DeletionVector},
     manifest::{DELETE_FILE_PATH_ID, DELETE_POS_ID},
+    name_mapping::NameMapping,
     schema::{PrimitiveType, Type},
     value::{Literal, Value},
 };
@@ -16,6 +20,7 @@ use firn_types::object::{ByteRange, ObjectKey};
 
 use super::{
     error::TableError,
+    ids::check_has_columns,
     plan::{DataTask, TablePlan},
     query::{Resolved, check_readable, check_unencrypted},
 };
@@ -39,6 +44,9 @@ enum Purpose {
 struct Reader {
     purpose: Purpose,
     object: ObjectKey,
+    /// The columns by which the file deletes.
+    columns: Vec<i32>,
+    names: Option<Arc<NameMapping>>,
     /// `None` for a deletion vector, which is one range.
     lookup: Option<Box<FileLookup>>,
 }
@@ -96,7 +104,7 @@ impl DeleteReads {
         let Some(reader) = self.readers.get_mut(reader_idx).and_then(Option::take) else {
             return Ok(None);
         };
-        let Reader { purpose, object, lookup } = reader;
+        let Reader { purpose, object, columns, names, lookup } = reader;
         let Some(mut lookup) = lookup else {
             let bytes = supplied.into_iter().next().map(|s| s.bytes).unwrap_or_default();
             let vector = DeletionVector::parse(bytes.to_vec());
@@ -109,12 +117,13 @@ impl DeleteReads {
         match lookup.step(supplied)? {
             Step::Need(needs) => {
                 if let Some(place) = self.readers.get_mut(reader_idx) {
-                    *place = Some(Reader { purpose, object, lookup: Some(lookup) });
+                    *place = Some(Reader { purpose, object, columns, names, lookup: Some(lookup) });
                 }
                 Ok(Some(needs.into_iter().map(|need| Need { role: Role::Deletes, ..need }).collect()))
             }
             Step::Done(rows) => {
                 if let Some(footer) = lookup.footer() {
+                    check_has_columns(&footer, names.as_deref(), &columns, &object)?;
                     let len_bytes = footer.memory_len_bytes();
                     held.put(&object, Held::File(footer), len_bytes);
                 }
@@ -168,10 +177,13 @@ impl DeleteReads {
         held: &mut dyn HeldObjects,
     ) -> Result<Option<(usize, Vec<Need>)>, TableError> {
         let object = request.object.clone();
+        let names = request.names.clone();
+        let by_key = request.key.iter().map(|term| term.column.field_id);
+        let columns = by_key.chain(request.columns.iter().map(|wanted| wanted.column.field_id)).collect();
         let footer = held.file_footer(&object);
         let lookup = Some(Box::new(FileLookup::new(request, footer)));
         let reader_idx = self.readers.len();
-        self.readers.push(Some(Reader { purpose, object, lookup }));
+        self.readers.push(Some(Reader { purpose, object, columns, names, lookup }));
         Ok(self.advance(reader_idx, Vec::new(), held)?.map(|needs| (reader_idx, needs)))
     }
 
@@ -198,7 +210,8 @@ impl DeleteReads {
         let range = ByteRange::Range(start..start.saturating_add(len));
         let need = Need { object: object.clone(), range, role: Role::Deletes };
         let purpose = Purpose::Vector { delete_idx };
-        self.readers.push(Some(Reader { purpose, object, lookup: None }));
+        let (columns, names) = (Vec::new(), None);
+        self.readers.push(Some(Reader { purpose, object, columns, names, lookup: None }));
         Ok((self.readers.len() - 1, vec![need]))
     }
 
@@ -303,6 +316,9 @@ fn position_request(delete: &DataFile, data: &DataFile, query: &Resolved) -> Res
         key: vec![path],
         columns: vec![WantedColumn { column: position, when: When::WithKey }],
         rows: RowSelection::AllMatching,
-        names: None,
+        names: Some(Arc::new(NameMapping::of_columns([
+            ("file_path", DELETE_FILE_PATH_ID),
+            ("pos", DELETE_POS_ID),
+        ]))),
     })
 }

@@ -13,6 +13,7 @@ use super::{
     Row, RowLocation,
     deletes::{Asked, DeleteReads, columns_compared},
     error::TableError,
+    ids::{check_has_columns, check_has_ids},
     plan::{DataTask, TablePlan},
     query::{Resolved, check_readable},
     wave::Wave,
@@ -52,6 +53,8 @@ pub(crate) struct FileReads {
 #[derive(Debug)]
 struct DataRead {
     object: ObjectKey,
+    /// Columns that it must have.
+    required: Vec<i32>,
     /// Dropped, with the bytes it holds, when there is nothing more to read of the file.
     lookup: Option<Box<FileLookup>>,
     rows: Vec<FoundRow>,
@@ -119,9 +122,10 @@ impl FileReads {
         };
         let mut lookup = Box::new(FileLookup::new(request, held.file_footer(&object)));
         lookup.set_goal(Goal::Rows);
-        self.data.push(DataRead { object, lookup: Some(lookup), rows: Vec::new() });
+        let required = query.required_of_key(file);
+        self.data.push(DataRead { object, required, lookup: Some(lookup), rows: Vec::new() });
         self.at_once += 1;
-        self.advance(data_idx, Vec::new(), held)?;
+        self.advance(data_idx, Vec::new(), query, held)?;
         if self.stage == (Stage::Rows { deletes: Deletes::Along }) {
             self.start_deletes(data_idx, query, held)?;
         }
@@ -137,7 +141,7 @@ impl FileReads {
     ) -> Result<Step<Option<Row>>, TableError> {
         for (reader, supplied) in std::mem::take(&mut self.wave).answer(supplied)? {
             match reader {
-                Reader::Data(data_idx) => self.advance(data_idx, supplied, held)?,
+                Reader::Data(data_idx) => self.advance(data_idx, supplied, query, held)?,
                 Reader::Delete(reader_idx) => {
                     let needs = self.deletes.advance(reader_idx, supplied, held)?;
                     self.ask_for_deletes(needs.map(|needs| (reader_idx, needs)).into_iter().collect());
@@ -177,7 +181,7 @@ impl FileReads {
             if deletes == Deletes::Later {
                 self.start_deletes(data_idx, query, held)?;
             }
-            self.go_on(data_idx, goal, held)?;
+            self.go_on(data_idx, goal, query, held)?;
         }
         Ok(stage)
     }
@@ -192,13 +196,19 @@ impl FileReads {
             if let Some(read) = self.data.get_mut(data_idx) {
                 read.lookup.iter_mut().for_each(|lookup| lookup.keep_only(position));
             }
-            self.go_on(data_idx, Goal::All, held)?;
+            self.go_on(data_idx, Goal::All, query, held)?;
         }
         Ok(Stage::All)
     }
 
     /// Reads more of the rows of a file, if not all was read that the goal asks for.
-    fn go_on(&mut self, data_idx: usize, goal: Goal, held: &mut dyn HeldObjects) -> Result<(), TableError> {
+    fn go_on(
+        &mut self,
+        data_idx: usize,
+        goal: Goal,
+        query: &Resolved,
+        held: &mut dyn HeldObjects,
+    ) -> Result<(), TableError> {
         let lookup = self.data.get_mut(data_idx).and_then(|read| read.lookup.as_mut());
         let Some(lookup) = lookup else { return Ok(()) };
         let is_open = match lookup.unread() {
@@ -210,13 +220,14 @@ impl FileReads {
             return Ok(());
         }
         lookup.set_goal(goal);
-        self.advance(data_idx, Vec::new(), held)
+        self.advance(data_idx, Vec::new(), query, held)
     }
 
     fn advance(
         &mut self,
         data_idx: usize,
         supplied: Vec<Supplied>,
+        query: &Resolved,
         held: &mut dyn HeldObjects,
     ) -> Result<(), TableError> {
         let Some(read) = self.data.get_mut(data_idx) else { return Ok(()) };
@@ -228,6 +239,9 @@ impl FileReads {
             }
             Step::Done(rows) => {
                 if let Some(footer) = lookup.footer() {
+                    let names = query.metadata.name_mapping.as_deref();
+                    check_has_ids(&footer, names, &read.object)?;
+                    check_has_columns(&footer, names, &read.required, &read.object)?;
                     let len_bytes = footer.memory_len_bytes();
                     held.put(&read.object, Held::File(footer), len_bytes);
                 }

@@ -89,6 +89,17 @@ impl Resolved {
         self.key.terms.iter().map(equals).collect()
     }
 
+    /// The columns of the key that a data file must have: those of which every row has a value that stands nowhere else.
+    pub(crate) fn required_of_key(&self, file: &DataFile) -> Vec<i32> {
+        let is_in_file = |field: &&NestedField| {
+            field.required
+                && field.initial_default.is_none()
+                && self.identity_partition(field, file) == PartitionValue::Unknown
+        };
+        let fields = self.key.terms.iter().filter_map(|term| self.field(term.field_id).ok());
+        fields.filter(is_in_file).map(|field| field.id).collect()
+    }
+
     /// Wanted columns of a file.
     pub(crate) fn wanted(
         &self,

@@ -6,6 +6,7 @@ use super::{
     RowLocation,
     deletes::{DeleteReads, columns_compared},
     error::TableError,
+    ids::check_has_ids,
     plan::{DataTask, Planner, TablePlan},
     query::{Resolved, TableQuery, check_readable},
     wave::Wave,
@@ -117,6 +118,7 @@ impl TableScan {
                         return Ok(Step::Need(needs));
                     }
                     Step::Done(Some(rows)) => {
+                        self.check_ids(data_idx, &scan)?;
                         let live = self.live_rows(data_idx, rows);
                         self.state = State::Rows(data_idx, scan);
                         return Ok(Step::Done(Some(live)));
@@ -151,6 +153,12 @@ impl TableScan {
         };
         self.state = State::Rows(data_idx, Box::new(FileScan::new(request, held.file_footer(&object))));
         Ok(())
+    }
+
+    fn check_ids(&self, data_idx: usize, scan: &FileScan) -> Result<(), TableError> {
+        let (Some(task), Some(footer)) = (self.plan.data.get(data_idx), scan.footer()) else { return Ok(()) };
+        let object = self.query.locations.object_key(&task.entry.file.location);
+        check_has_ids(&footer, self.query.metadata.name_mapping.as_deref(), &object)
     }
 
     fn live_rows(&self, data_idx: usize, rows: Vec<FoundRow>) -> Vec<ScannedRow> {

@@ -15,7 +15,11 @@ use firn_lookup::{
 };
 
 use crate::{
-    build::{Column, Row, Table, avro::Codec},
+    build::{
+        Column, Row, Table,
+        avro::Codec,
+        parquet::{FileColumn, Ids, Index, Layout, write},
+    },
     lake::{Failure, Lake, drive, fixtures, query, text},
 };
 
@@ -172,4 +176,54 @@ fn corrupt_byte_of_a_manifest_is_a_typed_error_or_changes_nothing() {
         }
         lake.objects.insert(key, whole);
     }
+}
+
+/// A file that does not say what its columns are must not pass for one that lacks them.
+#[test]
+fn file_without_field_ids_and_without_mapping_is_unsupported_and_a_delete_file_corrupt() {
+    for (format_version, is_delete) in [(2, false), (2, true), (3, true)] {
+        let (mut lake, metadata) = deleted_twice(format_version);
+        let kind = if is_delete { "equal" } else { "rows" };
+        let key = lake.objects.keys().find(|key| key.contains(kind)).unwrap().clone();
+        let names = if is_delete { ["version", "name"] } else { ["name", "version"] };
+        let value = |name: &str| match name {
+            "name" => (PrimitiveType::String, Some(text("a"))),
+            _ => (PrimitiveType::Long, Some(Literal::Long(2))),
+        };
+        let columns = names.map(|name| {
+            let (ty, value) = value(name);
+            FileColumn { field_id: 0, name: name.to_owned(), ty, values: vec![value] }
+        });
+        let layout = Layout { page_row_count: 1, group_row_count: 1, index: Index::None, ids: Ids::LeftOut };
+        lake.objects.insert(key, write(&columns, layout));
+        let Err(Failure::Table(error)) = look_up(&metadata, &lake) else { panic!("{kind} was read") };
+        let expected = if is_delete { LookupErrorKind::Corrupt } else { LookupErrorKind::Unsupported };
+        assert_eq!(error.kind(), Some(expected), "{error}");
+    }
+}
+
+/// PyIceberg's key columns are required: where one is not in the file, its id was broken.
+#[test]
+fn data_file_without_a_required_key_column_is_corrupt() {
+    let mut lake = Lake::load(&fixtures(), "pyiceberg-default");
+    let metadata = &lake.objects["pyiceberg-default/metadata.json"];
+    let metadata = Arc::new(TableMetadata::parse(metadata).unwrap());
+    let id = metadata.current_schema().column_named("ns").unwrap().id;
+    let column = |field_id, name: &str| FileColumn {
+        field_id,
+        name: name.to_owned(),
+        ty: PrimitiveType::String,
+        values: vec![Some(text("a"))],
+    };
+    let layout = Layout { page_row_count: 1, group_row_count: 1, index: Index::None, ids: Ids::Written };
+    let files: Vec<String> = lake.objects.keys().filter(|key| key.contains("/data/")).cloned().collect();
+    for key in files {
+        let columns = [column(id + 64, "ns"), column(id + 1, "type"), column(id + 2, "id")];
+        lake.objects.insert(key, write(&columns, layout));
+    }
+    let key = [("ns", text("beta.dev")), ("type", text("post")), ("id", text("guide/0003"))];
+    let query = query(&metadata, &key, Some("version"), &[], &["markdown"]);
+    let result = drive(&mut TableLookup::new(query).unwrap(), &lake, &mut HoldNothing);
+    let Err(Failure::Table(error)) = result else { panic!("was read") };
+    assert_eq!(error.kind(), Some(LookupErrorKind::Corrupt), "{error}");
 }
