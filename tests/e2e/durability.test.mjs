@@ -1,7 +1,11 @@
 // What was confirmed is in the tables, once, although workerd is killed again and again while it takes and commits rows.
-// FIRN_SEED repeats a run's moments as far as the machine lets it; FIRN_KILLS asks for more of them.
+// The moments are random, and such that commits are met between their steps. FIRN_SEED repeats them as far as the machine
+// lets it; FIRN_KILLS asks for more.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { statSync, watch } from "node:fs";
+import { join, sep } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -63,15 +67,57 @@ async function flushUntilKilled() {
   }
 }
 
+/** The moments of a kill, in turns. Each gives a promise of its moment, once something was confirmed in the round. */
+const MOMENTS = [
+  // Any.
+  (random) => delay(random.int(0, ROUND_MILLIS_MAX)),
+  // Between any two steps of a commit: a few objects are stored for each.
+  (random) => {
+    let left = random.int(1, 80);
+    return stored((file) => file.endsWith(".sqlite-wal") && --left === 0);
+  },
+  // Right after a commit came to be, before its stream can know: the object that names the metadata is the only small one.
+  () => {
+    let isPointer = false;
+    return stored((file) => {
+      if (isPointer) return file.endsWith(".sqlite-wal");
+      isPointer = /[/]blobs[/][0-9a-f]+$/.test(file) && sizeOf(file) < POINTER_LEN_BYTES_MAX;
+      return false;
+    });
+  },
+];
+const POINTER_LEN_BYTES_MAX = 300;
+
+/** Waits for a change of the files behind the local R2. */
+function stored(isMoment) {
+  return new Promise((done, fail) => {
+    const watcher = watch(system.state, { recursive: true });
+    const deadline = setTimeout(() => watcher.close() ?? fail(new Error("nothing was committed")), 60_000);
+    watcher.on("change", (_, file) => {
+      if (!file.startsWith(`r2${sep}`) || !isMoment(file)) return;
+      clearTimeout(deadline);
+      watcher.close();
+      done();
+    });
+  });
+}
+
+function sizeOf(file) {
+  try {
+    return statSync(join(system.state, file)).size;
+  } catch {
+    // It was replaced meanwhile.
+    return Infinity;
+  }
+}
+
 async function round(number, random) {
   const events = {};
   const confirmed = new Promise((done) => (events.confirmed = done));
   const senders = Array.from({ length: SENDER_COUNT }, (_, sender) => sendUntilKilled(number, sender, random, events));
   if (number % 2 === 1) senders.push(flushUntilKilled());
   await confirmed;
-  const delay = random.int(0, ROUND_MILLIS_MAX);
-  // The moment of a kill is what is random here; nothing waits for it.
-  await new Promise((done) => setTimeout(done, delay));
+  await MOMENTS[number % MOMENTS.length](random);
   system.kill();
   await Promise.all(senders);
   await system.restart();
