@@ -32,6 +32,7 @@ export const ERROR_STATUS = {
   storage_corrupt: 502,
   stream_unavailable: 503,
   storage_unavailable: 503,
+  keys_unavailable: 503,
   configuration_invalid: 503,
 } as const
 
