@@ -361,3 +361,115 @@ fn is_list_or_map(ty: &ParquetType) -> bool {
             ConvertedType::LIST | ConvertedType::MAP | ConvertedType::MAP_KEY_VALUE
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    fn field(id: i32, name: &str, ty: Type) -> NestedField {
+        NestedField { id, name: name.to_owned(), required: false, ty, initial_default: None }
+    }
+
+    fn list(element: Type) -> Type {
+        Type::List(Box::new(field(0, "element", element)))
+    }
+
+    fn int() -> Type {
+        Type::Primitive(PrimitiveType::Int)
+    }
+
+    fn structure(fields: &[(i32, Type)]) -> Type {
+        Type::Struct(fields.iter().map(|(id, ty)| field(*id, "f", ty.clone())).collect())
+    }
+
+    /// Structs in braces, lists in brackets, maps in angles; behind each the levels.
+    fn describe(node: &Node) -> String {
+        let items = |items: &Items| format!("{}/{}/{}", items.def, items.item_def, items.rep);
+        match node {
+            Node::Constant(value) => if value.is_some() { "default" } else { "null" }.to_owned(),
+            Node::Leaf { slot } => slot.to_string(),
+            Node::Struct { def, fields, is_levels_only, .. } => {
+                let fields: Vec<String> = fields.iter().map(describe).collect();
+                format!("{{{}}}{def}{}", fields.join(","), if *is_levels_only { "?" } else { "" })
+            }
+            Node::List { items: levels, element } => format!("[{}]{}", describe(element), items(levels)),
+            Node::Map { items: levels, key, value } => {
+                format!("<{},{}>{}", describe(key), describe(value), items(levels))
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(schema: &str, ty: &Type, expected: &str, leaves: &[usize]) {
+        let schema = parse_message_type(&format!("message m {{ {schema} }}")).unwrap();
+        let schema = SchemaDescriptor::new(std::sync::Arc::new(schema));
+        let column = ColumnRef { field_id: 7, ty: ty.clone(), initial_default: None };
+        let projection = Resolver::new(&schema, None).resolve(&column).unwrap();
+        assert_eq!(describe(&projection.node), expected);
+        let found: Vec<usize> = projection.leaves.iter().map(|leaf| leaf.leaf_idx).collect();
+        assert_eq!(found, leaves);
+    }
+
+    #[test]
+    fn lists_of_every_age_are_lists() {
+        let element = "repeated group list { optional int32 element; }";
+        check(&format!("optional group a (LIST) = 7 {{ {element} }}"), &list(int()), "[0]1/2/1", &[0]);
+        check(&format!("required group a (LIST) = 7 {{ {element} }}"), &list(int()), "[0]0/1/1", &[0]);
+        check("optional group a (LIST) = 7 { repeated int32 element; }", &list(int()), "[0]1/2/1", &[0]);
+        check("repeated int32 a = 7;", &list(int()), "[0]0/1/1", &[0]);
+        let of_one = list(structure(&[(8, int())]));
+        for (repeated, expected) in [
+            ("array { required int32 x = 8; }", "[{0}2]1/2/1"),
+            ("a_tuple { required int32 x = 8; }", "[{0}2]1/2/1"),
+            ("list { required int32 x = 8; required int32 y; }", "[{0}2]1/2/1"),
+            ("list { optional group element { optional int32 x = 8; } }", "[{0}3]1/2/1"),
+        ] {
+            check(
+                &format!("optional group a (LIST) = 7 {{ repeated group {repeated} }}"),
+                &of_one,
+                expected,
+                &[0],
+            );
+        }
+        check("repeated group a = 7 { optional int32 x = 8; }", &of_one, "[{0}1]0/1/1", &[0]);
+        let nested = "optional group a (LIST) = 7 { repeated group array (LIST) { repeated int32 array; } }";
+        check(nested, &list(list(int())), "[[0]2/3/2]1/2/1", &[0]);
+    }
+
+    #[test]
+    fn fields_are_found_by_id_and_missing_ones_are_null() {
+        let schema =
+            "required int32 first = 1; optional group a = 7 { optional int32 x = 8; required int32 y = 9; }";
+        check(schema, &structure(&[(9, int()), (8, int())]), "{0,1}1", &[2, 1]);
+        check(schema, &structure(&[(9, int()), (10, int())]), "{0,null}1", &[2]);
+        check(schema, &structure(&[(10, int())]), "{null}1?", &[1]);
+        check("required int32 a = 6;", &int(), "null", &[]);
+        // Without ids and without a mapping no column is known.
+        check("required int32 a;", &int(), "null", &[]);
+        let pairs = "repeated group key_value { required int32 key; optional int32 value; }";
+        let map = Type::Map(Box::new(field(0, "key", int())), Box::new(field(0, "value", int())));
+        check(&format!("optional group a (MAP) = 7 {{ {pairs} }}"), &map, "<0,1>1/2/1", &[0, 1]);
+        let set = "repeated group key_value { required int32 key; }";
+        check(&format!("optional group a (MAP) = 7 {{ {set} }}"), &map, "<0,null>1/2/1", &[0]);
+    }
+
+    #[test]
+    fn column_of_another_form_is_unsupported() {
+        for (schema, ty) in [
+            ("required int32 a = 7;", structure(&[])),
+            ("required int32 a = 7;", list(int())),
+            ("repeated int32 a = 7;", int()),
+            ("required group a = 7 { required int32 x = 8; }", int()),
+            ("required group a = 7 { required int32 x = 8; }", list(int())),
+            ("required int32 a = 7;", Type::Variant),
+        ] {
+            let parsed = parse_message_type(&format!("message m {{ {schema} }}")).unwrap();
+            let parsed = SchemaDescriptor::new(std::sync::Arc::new(parsed));
+            let column = ColumnRef { field_id: 7, ty, initial_default: None };
+            let error = Resolver::new(&parsed, None).resolve(&column).unwrap_err();
+            assert!(matches!(error, Cause::Unsupported { .. }), "{schema}: {error}");
+        }
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn narrow_group(
             open_keys.push(*key_idx);
             continue;
         };
-        let (might_match, all_match) = prune_pages(bounds, pages, &rows, chunk.has_type_order, &key.matcher);
+        let (might_match, all_match) = prune_pages(bounds, pages, &rows, &chunk, &key.matcher);
         rows = rows.intersect(&might_match);
         if !all_match {
             open_keys.push(*key_idx);

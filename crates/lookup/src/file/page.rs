@@ -204,3 +204,53 @@ fn levels_v2(levels: Bytes, max: u32) -> Result<Option<Rle>, Cause> {
 fn decompress_v2(codec: Compression, stored: &Bytes, plain_len: usize) -> Result<Bytes, Cause> {
     if plain_len == 0 { Ok(Bytes::new()) } else { decompress(codec, stored, plain_len) }
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::basic::Type as Physical;
+
+    use super::*;
+
+    /// A v2 page of three optional numbers, its definition levels as given.
+    fn open(def_levels: &[u8], values: &[u8], def_max: u32) -> Page {
+        let storage = Storage { physical: Physical::INT32, fixed_len: 0 };
+        let shape = LeafShape { storage, def_max, rep_max: 0, codec: Compression::UNCOMPRESSED };
+        let content = PageContent::DataV2 {
+            level_count: 3,
+            row_count: 3,
+            encoding: 0,
+            def_len: def_levels.len(),
+            rep_len: 0,
+            is_compressed: false,
+        };
+        let bytes = Bytes::from([def_levels, values].concat());
+        let len = bytes.len();
+        let header = PageHeader { header_len: 0, stored_len: len, plain_len: len, crc: None, content };
+        Page::open(&shape, &header, &bytes, None).unwrap()
+    }
+
+    #[test]
+    fn values_stand_where_the_level_is_the_greatest() {
+        // Levels 1, 0, 1, packed.
+        let mut page = open(&[3, 0b101], &[5, 0, 0, 0, 6, 0, 0, 0], 1);
+        let cells: Vec<Option<i32>> = (0..3)
+            .map(|_| match page.next().unwrap().unwrap().value {
+                Some(Raw::I32(value)) => Some(value),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(cells, [Some(5), None, Some(6)]);
+        assert!(page.next().unwrap().is_none());
+        let mut page = open(&[3, 0b101], &[5, 0, 0, 0, 6, 0, 0, 0], 1);
+        page.skip_flat(2).unwrap();
+        assert_eq!(page.next().unwrap().unwrap().value, Some(Raw::I32(6)));
+        page.skip_flat(1).unwrap_err();
+    }
+
+    #[test]
+    fn level_above_the_greatest_is_corrupt() {
+        // Two bits hold 3 as well, which a column of two levels does not have.
+        let mut page = open(&[6, 3], &[], 2);
+        assert_eq!(page.next().unwrap_err(), Cause::invalid("definition level", 3));
+    }
+}

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use bytes::Bytes;
+use firn_iceberg::value::Value;
 use firn_lookup::{
     file::{
-        FoundRow,
+        FileRequest, FoundRow, KeyEquals, RowSelection,
         error::{LookupError, LookupErrorKind},
         scan::ScanRequest,
     },
@@ -52,7 +53,8 @@ fn files(folder: &str) -> Option<Vec<(String, Bytes)>> {
     Some(files)
 }
 
-fn read(object: &Bytes) -> Result<Vec<FoundRow>, LookupError> {
+/// All columns of a file.
+fn everything(object: &Bytes) -> Result<ScanRequest, LookupError> {
     let request = ScanRequest {
         object: ObjectKey::new("corpus"),
         stated_len_bytes: object.len() as u64,
@@ -62,7 +64,11 @@ fn read(object: &Bytes) -> Result<Vec<FoundRow>, LookupError> {
     };
     let footer = conversation::footer(object, request.clone())?;
     let (columns, names) = derive(footer.metadata().file_metadata().schema());
-    conversation::scan(object, ScanRequest { columns, names, ..request })
+    Ok(ScanRequest { columns, names, ..request })
+}
+
+fn read(object: &Bytes) -> Result<Vec<FoundRow>, LookupError> {
+    conversation::scan(object, everything(object)?)
 }
 
 #[test]
@@ -97,6 +103,38 @@ fn parquet_testing_files_have_the_values_of_pyarrow() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(UNSUPPORTED.len() * 20 <= files.len(), "more than 5 % are unsupported");
+}
+
+/// Bounds, page indexes and bloom filters of many writers: what they exclude is not there.
+#[test]
+fn lookups_in_parquet_testing_files_equal_their_scans() {
+    /// Keys tried of a column.
+    const KEYS: usize = 12;
+
+    let Some(files) = files("data") else { return };
+    for (name, object) in &files {
+        let Ok(request) = everything(object) else { continue };
+        let Ok(rows) = conversation::scan(object, request.clone()) else { continue };
+        for (idx, column) in request.columns.iter().enumerate() {
+            let literal = |row: &FoundRow| row.values[idx].as_ref().and_then(Value::as_literal).cloned();
+            let step = rows.len().div_ceil(KEYS).max(1);
+            for key in rows.iter().step_by(step).filter_map(literal) {
+                let is_same = |row: &&FoundRow| literal(row).is_some_and(|literal| literal.is_same(&key));
+                let expected: Vec<u64> = rows.iter().filter(is_same).map(|row| row.position).collect();
+                let lookup = FileRequest {
+                    object: request.object.clone(),
+                    stated_len_bytes: u64::MAX,
+                    key: vec![KeyEquals { column: column.clone(), value: key.clone().into() }],
+                    columns: Vec::new(),
+                    rows: RowSelection::AllMatching,
+                    names: request.names.clone(),
+                };
+                let (found, ..) = conversation::look_up(object, lookup, None).unwrap();
+                let positions: Vec<u64> = found.iter().map(|row| row.position).collect();
+                assert_eq!(positions, expected, "{name}, column {idx}, {key:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use crate::{
     allocation,
     conversation::{look_up, scan},
-    sample::{Layout, Row, found, key, request, scan_request, sorted_rows, write},
+    sample::{Layout, Row, found, key, noise, request, scan_request, sorted_rows, write},
 };
 
 /// Small files that between them hold every structure that is read.
@@ -85,6 +85,19 @@ fn every_changed_byte_is_survived() {
         // nobody can tell. It stays the exception.
         assert!(differing * 4 < object.len(), "{differing} of {}", object.len());
     }
+}
+
+/// A value that is stored once and stands in a hundred rows.
+#[test]
+fn values_that_would_fill_memory_meet_a_limit() {
+    let mut rows = sorted_rows(100);
+    for row in &mut rows {
+        row.markdown = Some(noise(1, 900_000));
+    }
+    let object = write(&rows, &Layout { dictionary: true, ..Layout::default() });
+    assert!(object.len() < 2_000_000);
+    let error = scan(&object, scan_request(&object)).unwrap_err();
+    assert!(error.is_limit(), "{error}");
 }
 
 proptest! {

@@ -128,6 +128,19 @@ fn small_target_comes_with_the_key_pages() {
 }
 
 #[test]
+fn targets_of_several_ranges_wait_until_the_rows_are_known() {
+    let mut half = sorted_rows(300);
+    for (i, row) in half.iter_mut().enumerate() {
+        row.markdown = Some(noise(i, 60));
+    }
+    let case = Case::new([half.clone(), half].concat(), &Layout { group_rows: 300, ..small_pages() });
+    let ask = case.ask(21, RowSelection::AllMatching);
+    let (rows, conversation, _) = look_up(&case.object, ask, None).unwrap();
+    assert_eq!(rows, [found(21, &case.rows[21]), found(321, &case.rows[21])]);
+    assert_eq!(conversation.roles().last().map(Vec::as_slice), Some(&[TargetPages][..]));
+}
+
+#[test]
 fn read_at_takes_two_waves_and_one_with_the_footer_held() {
     let case = Case::new(sorted_rows(600), &large_pages());
     let (cold, held) = case.read(321, RowSelection::At(321), None);
