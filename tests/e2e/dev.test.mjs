@@ -21,10 +21,20 @@ let state;
 before(() => (state = mkdtempSync(join(tmpdir(), "firn-dev-"))));
 after(() => rmSync(state, { recursive: true, force: true }));
 
+const running = new Set();
+// They are groups of their own: whoever ends this process would otherwise leave them behind.
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    for (const dev of running) dev.killAll();
+    process.exit(1);
+  });
+}
+
 /** A running scripts/dev.mjs. (scripts/dev itself only builds before it, and replaces itself by it.) */
 class Dev {
   /** Ends at the latest with its test. */
   constructor(t, args) {
+    running.add(this);
     t.after(() => this.killAll());
     // A group of its own, so that a signal can be sent to all of it, as a terminal's Ctrl-C is.
     this.process = spawn(process.execPath, [DEV, ...args], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -46,6 +56,7 @@ class Dev {
   }
 
   killAll() {
+    running.delete(this);
     try {
       process.kill(-this.process.pid, "SIGKILL");
     } catch {
