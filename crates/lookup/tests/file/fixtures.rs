@@ -15,6 +15,7 @@ use firn_lookup::{
     need::Role,
 };
 use firn_types::object::ObjectKey;
+use parquet::basic::Encoding;
 
 use crate::{
     canonical,
@@ -63,6 +64,37 @@ impl Fixture {
             names: self.request.names.clone(),
         };
         look_up(&self.object, request, None).unwrap().0
+    }
+}
+
+#[test]
+fn fixtures_hold_what_they_are_made_for() {
+    for (name, encodings, has_index) in [
+        ("types-v1", &[Encoding::RLE_DICTIONARY, Encoding::PLAIN][..], true),
+        (
+            "types-v2",
+            &[
+                Encoding::DELTA_BINARY_PACKED,
+                Encoding::BYTE_STREAM_SPLIT,
+                Encoding::DELTA_BYTE_ARRAY,
+                Encoding::DELTA_LENGTH_BYTE_ARRAY,
+                Encoding::RLE,
+            ],
+            false,
+        ),
+        ("types-plain", &[Encoding::PLAIN], true),
+        ("nested-v1", &[Encoding::RLE_DICTIONARY], false),
+        ("nested-v2", &[Encoding::RLE_DICTIONARY], true),
+    ] {
+        let (fixture, _) = Fixture::load(name);
+        let footer = footer(&fixture.object, fixture.request.clone()).unwrap();
+        assert_eq!(footer.metadata().num_row_groups(), 2, "{name}");
+        let chunks: Vec<_> =
+            footer.metadata().row_groups().iter().flat_map(|group| group.columns()).collect();
+        for encoding in encodings {
+            assert!(chunks.iter().any(|chunk| chunk.encodings_mask().is_set(*encoding)), "{name} {encoding}");
+        }
+        assert!(chunks.iter().all(|chunk| chunk.offset_index_offset().is_some() == has_index), "{name}");
     }
 }
 
