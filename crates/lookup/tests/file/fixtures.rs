@@ -15,7 +15,7 @@ use firn_lookup::{
     need::Role,
 };
 use firn_types::object::ObjectKey;
-use parquet::basic::Encoding;
+use parquet::{basic::Encoding, file::metadata::RowGroupMetaData};
 
 use crate::{
     canonical,
@@ -90,7 +90,7 @@ fn fixtures_hold_what_they_are_made_for() {
         let footer = footer(&fixture.object, fixture.request.clone()).unwrap();
         assert_eq!(footer.metadata().num_row_groups(), 2, "{name}");
         let chunks: Vec<_> =
-            footer.metadata().row_groups().iter().flat_map(|group| group.columns()).collect();
+            footer.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns).collect();
         for encoding in encodings {
             assert!(chunks.iter().any(|chunk| chunk.encodings_mask().is_set(*encoding)), "{name} {encoding}");
         }
