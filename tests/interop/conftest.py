@@ -15,8 +15,11 @@ BUCKET = "firn-lake"
 
 @pytest.fixture(scope="session")
 def tools():
-    """Paths of the examples of crates/lake, built if they are not."""
-    command = ["cargo", "build", "-q", "-p", "firn-lake", "--examples", "--message-format=json"]
+    """Paths of the examples of crates/lake, built if they are not.
+
+    All examples, not only those: with the whole workspace's features cargo finds what the native tests have built.
+    """
+    command = ["cargo", "build", "-q", "--locked", "--examples", "--message-format=json"]
     built = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE)
     messages = [json.loads(line) for line in built.stdout.splitlines()]
     return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
