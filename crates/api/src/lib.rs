@@ -5,11 +5,15 @@
 //! and sends back what it gets.
 
 pub mod access;
+#[cfg(feature = "content")]
 pub mod content;
 pub mod http;
+#[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod keys;
 pub mod ports;
 pub mod problem;
+#[cfg(feature = "content")]
 pub mod tables;
+#[cfg(feature = "ingest")]
 pub mod tenancy;

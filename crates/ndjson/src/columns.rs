@@ -1,7 +1,7 @@
 //! Where the columns of [`firn_types::schema`] stand, worked out at compile time: a column that is renamed there does
 //! not compile here until its use is looked at.
 
-use firn_types::schema::{COLUMN_COUNT, COLUMNS, Column};
+use firn_types::schema::{COLUMN_COUNT, COLUMNS, Column, ColumnGroup};
 
 pub(crate) const NS: usize = idx_of("ns");
 pub(crate) const TYPE: usize = idx_of("type");
@@ -22,6 +22,40 @@ pub(crate) const METADATA: usize = idx_of("metadata");
 
 /// Longest name of a column; a longer one does not compile.
 pub(crate) const NAME_LEN_BYTES_MAX: usize = 24;
+
+/// Some of the columns, each by its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ColumnSet(u64);
+
+impl ColumnSet {
+    pub(crate) const EMPTY: Self = Self(0);
+
+    pub(crate) const fn single(idx: usize) -> Self {
+        Self(1 << idx)
+    }
+
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The places, in the order of the table.
+    #[inline]
+    pub(crate) fn places(self) -> impl Iterator<Item = usize> {
+        let mut bits = self.0;
+        std::iter::from_fn(move || {
+            let idx = bits.trailing_zeros() as usize;
+            bits &= bits.checked_sub(1)?;
+            Some(idx)
+        })
+    }
+}
+
+/// The columns that hold content.
+pub(crate) const CONTENT: ColumnSet = content();
 
 /// The columns by the length of their names: bit `idx` stands for `COLUMNS[idx]`.
 const BY_LEN: [u64; NAME_LEN_BYTES_MAX + 1] = by_len();
@@ -52,6 +86,19 @@ const fn by_len() -> [u64; NAME_LEN_BYTES_MAX + 1] {
         idx += 1;
     }
     by_len
+}
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
+const fn content() -> ColumnSet {
+    let mut set = ColumnSet(0);
+    let mut idx = 0;
+    while idx < COLUMN_COUNT {
+        if matches!(COLUMNS[idx].group, ColumnGroup::Content) {
+            set = set.with(ColumnSet::single(idx));
+        }
+        idx += 1;
+    }
+    set
 }
 
 #[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]

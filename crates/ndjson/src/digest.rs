@@ -13,9 +13,10 @@
 
 use std::fmt;
 
-use firn_types::schema::{COLUMNS, CallerValue, ColumnGroup};
+use firn_types::schema::{COLUMNS, CallerValue};
 use sha2::Digest as _;
 
+use crate::columns::CONTENT;
 use crate::escape::{DECODE_LEN_BYTES_MIN, decode_into, hex};
 use crate::record::Record;
 use crate::scan::{Token, elements};
@@ -28,8 +29,8 @@ const BLOCK_LEN_BYTES: usize = 16 * 1024;
 pub trait Sha256 {
     /// Adds bytes.
     fn update(&mut self, bytes: &[u8]);
-    /// The digest of all bytes added.
-    fn finish(self) -> [u8; 32];
+    /// The digest of all bytes added and `last` after them. An ordinary record needs no other call.
+    fn finish(self, last: &[u8]) -> [u8; 32];
 }
 
 /// [`Sha256`] by the `sha2` crate.
@@ -41,7 +42,8 @@ impl Sha256 for SoftwareSha256 {
         self.0.update(bytes);
     }
 
-    fn finish(self) -> [u8; 32] {
+    fn finish(mut self, last: &[u8]) -> [u8; 32] {
+        self.0.update(last);
         self.0.finalize().into()
     }
 }
@@ -53,7 +55,7 @@ pub struct ContentHash(pub [u8; 32]);
 impl ContentHash {
     /// In lower-case hexadecimal.
     pub fn to_hex(self) -> String {
-        self.0.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]).map(char::from).collect()
+        hex_text(self.0)
     }
 }
 
@@ -69,6 +71,11 @@ impl fmt::Debug for ContentHash {
     }
 }
 
+fn hex_text(bytes: [u8; 32]) -> String {
+    let digits = bytes.map(|byte| [hex(byte >> 4), hex(byte & 15)]);
+    String::from_utf8(digits.as_flattened().to_vec()).expect("invariant: hexadecimal digits are ASCII")
+}
+
 /// Hash and size of a record's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentDigest {
@@ -80,13 +87,20 @@ pub struct ContentDigest {
 
 /// Hashes a record's content with a fresh `sha256`.
 pub fn content_digest(record: &Record<'_>, mut sha256: impl Sha256) -> ContentDigest {
-    let size_bytes = write_preimage(record, &mut |bytes| sha256.update(bytes));
-    ContentDigest { hash: ContentHash(sha256.finish()), size_bytes }
+    let mut block = [0; BLOCK_LEN_BYTES];
+    let (size_bytes, last_len_bytes) = write_preimage(record, &mut block, &mut |bytes| sha256.update(bytes));
+    let last = block.get(..last_len_bytes).unwrap_or_default();
+    ContentDigest { hash: ContentHash(sha256.finish(last)), size_bytes }
 }
 
-/// Feeds the preimage; gives the content's size. Not generic, so that it is compiled once and in this crate.
-fn write_preimage(record: &Record<'_>, feed: &mut dyn FnMut(&[u8])) -> u64 {
-    let mut preimage = Preimage { feed, block: [0; BLOCK_LEN_BYTES], len_bytes: 0 };
+/// Feeds the preimage but for its end, which it leaves in `block`; gives the content's size and the end's length. Not
+/// generic, so that it is compiled once and in this crate.
+fn write_preimage(
+    record: &Record<'_>,
+    block: &mut [u8; BLOCK_LEN_BYTES],
+    feed: &mut dyn FnMut(&[u8]),
+) -> (u64, usize) {
+    let mut preimage = Preimage { feed, block, len_bytes: 0 };
     let mut size_bytes = 0;
     for (name, content) in contents(record) {
         preimage.add_sized(name.as_bytes());
@@ -99,8 +113,7 @@ fn write_preimage(record: &Record<'_>, feed: &mut dyn FnMut(&[u8])) -> u64 {
             }
         }
     }
-    preimage.flush();
-    size_bytes
+    (size_bytes, preimage.len_bytes)
 }
 
 /// Bytes of a record's content as stored: strings decoded, trees and front matter as written, the elements of lists;
@@ -129,23 +142,21 @@ enum Content<'a> {
 fn contents<'r, 'a>(
     record: &'r Record<'a>,
 ) -> impl Iterator<Item = (&'static str, Content<'a>)> + use<'r, 'a> {
-    COLUMNS.iter().enumerate().filter(|(_, column)| column.group == ColumnGroup::Content).filter_map(
-        |(idx, column)| {
-            let token = record.token(idx)?;
-            let content = match column.caller {
-                CallerValue::Object | CallerValue::Json => Content::Text(token.text),
-                CallerValue::StringList => Content::List(token.text),
-                _ => Content::String(token),
-            };
-            Some((column.name, content))
-        },
-    )
+    record.present().and(CONTENT).places().filter_map(|idx| {
+        let (column, token) = (COLUMNS.get(idx)?, record.token(idx)?);
+        let content = match column.caller {
+            CallerValue::Object | CallerValue::Json => Content::Text(token.text),
+            CallerValue::StringList => Content::List(token.text),
+            _ => Content::String(token),
+        };
+        Some((column.name, content))
+    })
 }
 
 /// Gathers small pieces into blocks for the hash.
 struct Preimage<'f> {
     feed: &'f mut dyn FnMut(&[u8]),
-    block: [u8; BLOCK_LEN_BYTES],
+    block: &'f mut [u8; BLOCK_LEN_BYTES],
     len_bytes: usize,
 }
 

@@ -18,7 +18,7 @@ use firn_types::time::Micros;
 use firn_types::version::{VERSION_MAX, Version};
 use firn_types::visibility::Visibility;
 
-use crate::columns::{self, DELETED, EXPIRES_AT, ID, METADATA, NS, TYPE, VISIBILITY};
+use crate::columns::{self, ColumnSet, DELETED, EXPIRES_AT, ID, METADATA, NS, TYPE, VISIBILITY};
 use crate::error::{LineError, quoted_name};
 use crate::scan::{Fault, Kind, Scanner, Token, elements};
 
@@ -55,6 +55,8 @@ pub struct Record<'a> {
     pub if_version: Option<IfVersion>,
     /// The caller's value of each column, by the column's place in [`COLUMNS`].
     tokens: [Option<Token<'a>>; COLUMN_COUNT],
+    /// The columns that have one.
+    present: ColumnSet,
 }
 
 impl<'a> Record<'a> {
@@ -68,6 +70,11 @@ impl<'a> Record<'a> {
     /// The caller's `metadata` as written.
     pub fn metadata(&self) -> Option<&'a str> {
         self.token(METADATA).map(|token| token.text)
+    }
+
+    /// The columns of which the caller gave a value.
+    pub(crate) const fn present(&self) -> ColumnSet {
+        self.present
     }
 
     pub(crate) fn token(&self, column_idx: usize) -> Option<Token<'a>> {
@@ -209,7 +216,9 @@ impl<'a> Fields<'a> {
             return Err(LineError::of_field(LineErrorCode::MetadataTooLarge, "metadata", detail));
         }
         let deleted = token_text(DELETED) == Some("true");
-        Ok(Record { key, visibility, deleted, expires_at, if_version, tokens: self.tokens })
+        let places = self.tokens.iter().enumerate().filter(|(_, token)| token.is_some());
+        let present = places.fold(ColumnSet::default(), |set, (idx, _)| set.with(ColumnSet::single(idx)));
+        Ok(Record { key, visibility, deleted, expires_at, if_version, tokens: self.tokens, present })
     }
 }
 

@@ -14,8 +14,8 @@ use firn_types::version::Version;
 use firn_types::visibility::Visibility;
 
 use crate::columns::{
-    DELETED, EXPIRES_AT, HASH, INGEST_ID, MODE, NAME_LEN_BYTES_MAX, NS, OWNER_ISS, OWNER_ORG, OWNER_SUB,
-    SIZE_BYTES, TS, VERSION, VISIBILITY,
+    ColumnSet, DELETED, EXPIRES_AT, HASH, INGEST_ID, MODE, NAME_LEN_BYTES_MAX, NS, OWNER_ISS, OWNER_ORG,
+    OWNER_SUB, SIZE_BYTES, TS, VERSION, VISIBILITY,
 };
 use crate::digest::ContentHash;
 use crate::error::LineError;
@@ -55,8 +55,10 @@ pub struct RowFields {
 /// Makes the rows of one request. What they have in common is rendered once.
 #[derive(Clone, Debug)]
 pub struct RowRenderer {
-    /// JSON of the columns that the request sets, by the column's place; empty where it does not.
+    /// The members that the request sets, by the column's place, names included; empty where it does not.
     fixed: [String; COLUMN_COUNT],
+    /// The columns that every row of the request has.
+    present: ColumnSet,
 }
 
 impl RowRenderer {
@@ -64,7 +66,8 @@ impl RowRenderer {
     pub fn new(request: &RequestFields<'_>) -> Self {
         let ts = request.ts.to_rfc3339();
         let mut fixed = [const { String::new() }; COLUMN_COUNT];
-        for (idx, json) in fixed.iter_mut().enumerate() {
+        let mut present = IN_EVERY_ROW;
+        for (idx, (member, name)) in fixed.iter_mut().zip(&MEMBER_NAMES).enumerate() {
             let value = match idx {
                 OWNER_ISS => request.owner_iss,
                 OWNER_ORG => request.owner_org,
@@ -74,9 +77,12 @@ impl RowRenderer {
                 INGEST_ID => Some(request.ingest_id),
                 _ => None,
             };
-            *json = value.map(json_string).unwrap_or_default();
+            if let Some(value) = value {
+                *member = [name.as_str(), &json_string(value)].concat();
+                present = present.with(ColumnSet::single(idx));
+            }
         }
-        Self { fixed }
+        Self { fixed, present }
     }
 
     /// Plans a record's row.
@@ -97,8 +103,15 @@ impl RowRenderer {
             size_bytes: fields.size_bytes.to_string(),
             expires_at: record.expires_at.map(Micros::to_rfc3339),
             hash: fields.hash.map(ContentHash::to_hex),
+            present: self.present.with(record.present().and(BY_THE_CALLER)),
             len_bytes: 0,
         };
+        if row.expires_at.is_some() {
+            row.present = row.present.with(ColumnSet::single(EXPIRES_AT));
+        }
+        if row.hash.is_some() {
+            row.present = row.present.with(ColumnSet::single(HASH));
+        }
         row.len_bytes = row.measure();
         if row.len_bytes > RECORD_LEN_BYTES_MAX {
             let len_bytes = row.len_bytes;
@@ -137,6 +150,7 @@ pub struct Row<'r, 'a> {
     size_bytes: String,
     expires_at: Option<String>,
     hash: Option<String>,
+    present: ColumnSet,
     len_bytes: usize,
 }
 
@@ -150,7 +164,7 @@ impl Row<'_, '_> {
     pub fn render(&self, out: &mut Vec<u8>) {
         out.reserve(self.len_bytes);
         for (name, value) in self.members() {
-            out.extend_from_slice(name.as_bytes());
+            name.append_to(out);
             match value {
                 Value::Json(json) => out.extend_from_slice(json.as_bytes()),
                 Value::Word(word) => {
@@ -175,31 +189,32 @@ impl Row<'_, '_> {
                 Value::Word(word) => word.len().saturating_add(2),
                 Value::Text(text) => escape::encoded_len_bytes(text).saturating_add(2),
             };
-            name.as_bytes().len().saturating_add(value_len_bytes)
+            name.len_bytes.saturating_add(value_len_bytes)
         });
         values_len_bytes.fold(1, usize::saturating_add)
     }
 
     fn members(&self) -> impl Iterator<Item = (&'static MemberName, Value<'_>)> {
-        let sources = MEMBER_NAMES.iter().zip(SOURCES).zip(&self.renderer.fixed).enumerate();
-        sources.filter_map(|(idx, ((name, source), fixed))| Some((name, self.value(idx, source, fixed)?)))
+        self.present.places().filter_map(|idx| self.member(idx))
     }
 
-    fn value<'s>(&'s self, column_idx: usize, source: Source, fixed: &'s str) -> Option<Value<'s>> {
-        let caller = || self.record.token(column_idx).map(|token| token.text);
-        match source {
-            Source::Nobody => None,
-            Source::CallerJson => caller().map(Value::Json),
-            Source::CallerText => caller().map(Value::Text),
-            Source::Request => (!fixed.is_empty()).then_some(Value::Json(fixed)),
-            Source::Namespace => Some(Value::Word(self.record.key.ns.as_str())),
-            Source::Visibility => Some(Value::Word(self.visibility)),
-            Source::Deleted => Some(Value::Json(self.deleted)),
-            Source::ExpiresAt => self.expires_at.as_deref().map(Value::Word),
-            Source::Version => Some(Value::Json(&self.version)),
-            Source::Hash => self.hash.as_deref().map(Value::Word),
-            Source::SizeBytes => Some(Value::Json(&self.size_bytes)),
-        }
+    /// The member of the column at `idx`, one of those that are present.
+    #[inline]
+    fn member(&self, idx: usize) -> Option<(&'static MemberName, Value<'_>)> {
+        let value = match SOURCES.get(idx)? {
+            Source::Nobody => return None,
+            Source::Request => return Some((&NAMELESS, Value::Json(self.renderer.fixed.get(idx)?))),
+            Source::CallerJson => Value::Json(self.record.token(idx)?.text),
+            Source::CallerText => Value::Text(self.record.token(idx)?.text),
+            Source::Namespace => Value::Word(self.record.key.ns.as_str()),
+            Source::Visibility => Value::Word(self.visibility),
+            Source::Deleted => Value::Json(self.deleted),
+            Source::ExpiresAt => Value::Word(self.expires_at.as_deref()?),
+            Source::Version => Value::Json(&self.version),
+            Source::Hash => Value::Word(self.hash.as_deref()?),
+            Source::SizeBytes => Value::Json(&self.size_bytes),
+        };
+        Some((MEMBER_NAMES.get(idx)?, value))
     }
 }
 
@@ -265,16 +280,57 @@ const fn sources() -> [Source; COLUMN_COUNT] {
     sources
 }
 
+/// The columns of [`SOURCES`] that every row has.
+const IN_EVERY_ROW: ColumnSet = ColumnSet::single(NS)
+    .with(ColumnSet::single(VERSION))
+    .with(ColumnSet::single(VISIBILITY))
+    .with(ColumnSet::single(DELETED))
+    .with(ColumnSet::single(SIZE_BYTES));
+
+/// The columns that hold what the caller wrote.
+const BY_THE_CALLER: ColumnSet = by_the_caller();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
+const fn by_the_caller() -> ColumnSet {
+    let mut set = ColumnSet::EMPTY;
+    let mut idx = 0;
+    while idx < COLUMN_COUNT {
+        if matches!(SOURCES[idx], Source::CallerJson | Source::CallerText) {
+            set = set.with(ColumnSet::single(idx));
+        }
+        idx += 1;
+    }
+    set
+}
+
+/// Longest [`MemberName`]: quotes, colon, and a brace or comma.
+const MEMBER_NAME_LEN_BYTES_MAX: usize = NAME_LEN_BYTES_MAX + 4;
+
 /// `{"name":` of the first column, which every row has, and `,"name":` of the others.
 #[derive(Clone, Copy, Debug)]
 struct MemberName {
-    bytes: [u8; NAME_LEN_BYTES_MAX + 4],
+    bytes: [u8; MEMBER_NAME_LEN_BYTES_MAX],
     len_bytes: usize,
 }
 
+/// Of a member whose value brings its name.
+const NAMELESS: MemberName = MemberName { bytes: [0; MEMBER_NAME_LEN_BYTES_MAX], len_bytes: 0 };
+
 impl MemberName {
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len_bytes).unwrap_or_default()
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.len_bytes).and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
+    }
+
+    /// Appends the name. Where there is room, by a copy of a fixed length: a few instructions and no call.
+    #[inline]
+    fn append_to(&self, out: &mut Vec<u8>) {
+        let end_idx = out.len().saturating_add(self.len_bytes);
+        if out.capacity() - out.len() >= MEMBER_NAME_LEN_BYTES_MAX {
+            out.extend_from_slice(&self.bytes);
+            out.truncate(end_idx);
+        } else {
+            out.extend_from_slice(self.as_str().as_bytes());
+        }
     }
 }
 
@@ -283,7 +339,7 @@ const MEMBER_NAMES: [MemberName; COLUMN_COUNT] = member_names();
 
 #[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
 const fn member_names() -> [MemberName; COLUMN_COUNT] {
-    let mut names = [MemberName { bytes: [0; NAME_LEN_BYTES_MAX + 4], len_bytes: 0 }; COLUMN_COUNT];
+    let mut names = [NAMELESS; COLUMN_COUNT];
     let mut idx = 0;
     while idx < COLUMN_COUNT {
         let (name, bytes) = (COLUMNS[idx].name.as_bytes(), &mut names[idx].bytes);

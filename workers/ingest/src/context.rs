@@ -11,8 +11,7 @@ use firn_api::{
     problem::Problem,
     tenancy::terms,
 };
-use firn_ndjson::digest::SoftwareSha256;
-use firn_platform::{Setting, WallClock};
+use firn_platform::{HostSha256, Setting, WallClock};
 use firn_types::{
     key::Namespace,
     version::{Version, VersionClock},
@@ -35,19 +34,24 @@ thread_local! {
 pub(crate) struct DeploymentContext<'e> {
     tenants: Tenants<'e>,
     admitted: &'e Admitted,
+    /// Only a bench on the development origin turns hashes off, to tell what they cost.
+    hashes: bool,
 }
 
 impl<'e> DeploymentContext<'e> {
-    pub(crate) const fn new(env: &'e Env, admitted: &'e Admitted) -> Self {
-        Self { tenants: Tenants(env), admitted }
+    pub(crate) fn new(env: &'e Env, admitted: &'e Admitted) -> Self {
+        let setting = Setting(env);
+        let hashes =
+            !(setting.is_development() && setting.text("FIRN_RECORD_HASH").as_deref() == Some("off"));
+        Self { tenants: Tenants(env), admitted, hashes }
     }
 }
 
 impl PublishContext for DeploymentContext<'_> {
-    type Hash = SoftwareSha256;
+    type Hash = HostSha256;
 
-    fn sha256(&self) -> Self::Hash {
-        SoftwareSha256::default()
+    fn sha256(&self) -> Option<Self::Hash> {
+        self.hashes.then(HostSha256::default)
     }
 
     fn next_version(&self) -> Version {

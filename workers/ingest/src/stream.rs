@@ -3,6 +3,7 @@
 use firn_api::ports::{ChunkSink, Durability, SinkError};
 use firn_ndjson::chunk::Chunk;
 use firn_types::mode::Mode;
+use js_sys::JsString;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
@@ -13,6 +14,23 @@ extern "C" {
     // Resolves when the records are confirmed. Nothing is reported per record.
     #[wasm_bindgen(method, catch)]
     async fn send(this: &Pipeline, records: &JsValue) -> Result<JsValue, JsValue>;
+
+    type TextDecoder;
+
+    #[wasm_bindgen(constructor)]
+    fn new() -> TextDecoder;
+
+    #[wasm_bindgen(method)]
+    fn decode(this: &TextDecoder, bytes: &[u8]) -> JsString;
+
+    #[wasm_bindgen(js_namespace = JSON, js_name = parse, catch)]
+    fn parse_json(text: &JsString) -> Result<JsValue, JsValue>;
+}
+
+/// The records of a chunk's JSON. By the runtime's own decoder, which looks at each byte once; a `str` would be checked
+/// here and decoded there.
+fn records_of(json: &[u8]) -> Result<JsValue, JsValue> {
+    parse_json(&TextDecoder::new().decode(json))
 }
 
 /// Sends each chunk to the stream of its mode as it is staged.
@@ -43,8 +61,7 @@ impl ChunkSink for StreamSink<'_> {
 
     async fn stage(&self, mode: Mode, chunk: &Chunk) -> Result<(), SinkError> {
         let pipeline = self.pipeline(mode)?;
-        let text = std::str::from_utf8(&chunk.json).map_err(|error| SinkError::Refused(error.to_string()))?;
-        let records = js_sys::JSON::parse(text).map_err(|error| SinkError::Refused(message(&error)))?;
+        let records = records_of(&chunk.json).map_err(|error| SinkError::Refused(message(&error)))?;
         pipeline.send(&records).await.map_err(|error| classify(&error))?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod body;
 mod convert;
 mod crypto;
+mod hash;
 mod keys;
 mod settings;
 mod timer;
@@ -10,6 +11,7 @@ mod timer;
 pub use body::RequestBody;
 pub use convert::{log_problem, read_head, send_response};
 pub use crypto::WebCrypto;
+pub use hash::HostSha256;
 pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
 pub use settings::Setting;
 pub use timer::Timer;

@@ -8,6 +8,7 @@
 pub mod admit;
 pub mod answer;
 pub mod gzip;
+mod gzip_header;
 pub mod publish;
 mod refusal;
 pub mod retry;

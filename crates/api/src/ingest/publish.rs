@@ -11,7 +11,7 @@ use bytes::Bytes;
 use firn_auth::identity::Identity;
 use firn_ndjson::{
     chunk::{Chunk, Chunker},
-    digest::{Sha256, content_digest},
+    digest::{Sha256, content_digest, content_size_bytes},
     error::LineError,
     frame::{Framer, Line},
     record::{Record, parse_record, too_large},
@@ -72,8 +72,8 @@ pub trait PublishContext {
     /// The hash of one record.
     type Hash: Sha256;
 
-    /// A fresh hash.
-    fn sha256(&self) -> Self::Hash;
+    /// A fresh hash; `None` where records are measured but not hashed.
+    fn sha256(&self) -> Option<Self::Hash>;
 
     /// The version of the next record. Here, and only here, versions are given while no ledger gives them.
     fn next_version(&self) -> Version;
@@ -283,12 +283,12 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             self.tally.reject(line, not_sent());
             return Ok(Ok(None));
         }
-        let digest = content_digest(record, self.context.sha256());
+        let digest = self.context.sha256().map(|sha256| content_digest(record, sha256));
         let fields = RowFields {
             version: self.context.next_version(),
             visibility,
-            hash: Some(digest.hash),
-            size_bytes: digest.size_bytes,
+            hash: digest.map(|digest| digest.hash),
+            size_bytes: digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes),
         };
         Ok(started.renderer.plan_row(record, &fields).map(|row| {
             let closed = started.chunker.push_row(line, &row);

@@ -4,34 +4,19 @@ use firn_types::error::LineErrorCode;
 
 use super::{Fault, Scanner};
 use crate::escape::{EscapeFault, parse_escape, simple_escape};
-use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
+use crate::special::{Marks, Specials, block_at, is_special};
 
 const CONTROL_CHARACTER: &str = "a control character in a string must be escaped";
 
 impl Scanner<'_> {
     /// Reads a string, the cursor on its first quote; gives its value's length.
     pub(super) fn string(&mut self) -> Result<usize, Fault> {
-        let bytes = self.text.as_bytes();
         let start_idx = self.at_idx + 1;
         self.at_idx = start_idx;
         // By how much the escapes are longer than what they mean.
         let mut saved_len_bytes = 0;
-        'blocks: while let Some(block) = block_at(bytes, self.at_idx) {
-            let block_idx = self.at_idx;
-            let mut specials = Specials::of(*block);
-            while let Some(idx) = specials.first_idx() {
-                self.at_idx = block_idx + idx;
-                match block.get(idx) {
-                    Some(b'"') => return Ok(self.end_string(start_idx, saved_len_bytes)),
-                    Some(b'\\') => saved_len_bytes += self.escape()?,
-                    _ => return Err(self.fault(CONTROL_CHARACTER)),
-                }
-                if self.at_idx >= block_idx + BLOCK_LEN_BYTES {
-                    continue 'blocks;
-                }
-                specials = specials.starting_at(self.at_idx - block_idx);
-            }
-            self.at_idx = block_idx + BLOCK_LEN_BYTES;
+        if self.ends_in_first_block() || self.ends_in_wide_blocks(&mut saved_len_bytes)? {
+            return Ok(self.end_string(start_idx, saved_len_bytes));
         }
         loop {
             match self.byte() {
@@ -42,6 +27,36 @@ impl Scanner<'_> {
                 None => return Err(self.fault("the string does not end")),
             }
         }
+    }
+
+    /// Looks at the first block of a string: names and words end there (true). Otherwise the cursor is where a closer
+    /// look is needed, or after the block.
+    #[inline]
+    fn ends_in_first_block(&mut self) -> bool {
+        let Some(block) = block_at(self.text.as_bytes(), self.at_idx) else { return false };
+        self.at_idx += Specials::of(*block).first_idx().unwrap_or(block.len());
+        self.byte() == Some(b'"')
+    }
+
+    /// Goes on in a string while the text has several blocks more: to the quote that ends it (true), or to where fewer
+    /// are left.
+    #[inline]
+    fn ends_in_wide_blocks(&mut self, saved_len_bytes: &mut usize) -> Result<bool, Fault> {
+        let text = self.text.as_bytes();
+        while let Some(wide) = block_at(text, self.at_idx) {
+            let is_simple = |idx| wide.get(idx).is_some_and(|letter: &u8| simple_escape(*letter).is_some());
+            let (idx, escape_count) = Marks::of(*wide).pass(is_simple);
+            self.at_idx += idx;
+            // Such an escape is two bytes and means one.
+            *saved_len_bytes += escape_count;
+            match wide.get(idx) {
+                None => {}
+                Some(b'"') => return Ok(true),
+                Some(b'\\') => *saved_len_bytes += self.escape()?,
+                Some(_) => return Err(self.fault(CONTROL_CHARACTER)),
+            }
+        }
+        Ok(false)
     }
 
     /// Takes the quote at the cursor; gives the length of the string's value.
