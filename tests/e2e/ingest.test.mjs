@@ -791,6 +791,27 @@ describe("a body that breaks off", () => {
       }
     }
   }
+
+  test("every truncation of a body with a declared length says so and takes nothing", async () => {
+    const bytes = Buffer.from(ndjson([record({ markdown: "雪😀" }), record({ markdown: "b" })]));
+    const { added } = await rowsAddedBy(() =>
+      inParallel(Array.from(bytes.keys()), 16, async (lenBytes) => {
+        const head = [
+          `POST ${INGEST} HTTP/1.1`, "Host: localhost", `Authorization: Bearer ${token()}`, `Content-Type: ${NDJSON}`, "X-Artifact-Mode: bulk",
+          `Content-Length: ${bytes.length}`,
+        ];
+        const socket = connect(system.port, "127.0.0.1");
+        let answer = "";
+        socket.on("data", (piece) => (answer += piece));
+        socket.write(`${head.join("\r\n")}\r\n\r\n`);
+        socket.end(bytes.subarray(0, lenBytes));
+        await once(socket, "close");
+        assert.match(answer, /^HTTP\/1\.1 400 /, `${lenBytes} bytes`);
+        assert.match(answer, /"code":"body_incomplete"/, `${lenBytes} bytes`);
+      }),
+    );
+    assert.equal(added, 0);
+  });
 });
 
 describe("gzip", () => {
