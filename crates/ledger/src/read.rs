@@ -1,0 +1,141 @@
+//! Reading: what is current of a key, and where its row is (design.md §5 "A read"). Writes nothing.
+
+use std::ops::ControlFlow;
+
+use firn_types::time::Micros;
+
+use crate::{
+    Ledger, LedgerError,
+    row::{Location, Owner, Standing, write_row},
+    sql::{Param, Row},
+};
+
+/// How far a table was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// The table.
+    pub table: String,
+    /// Its snapshot; `None` where it had none.
+    pub snapshot: Option<i64>,
+    /// The snapshot's sequence number.
+    pub sequence: i64,
+    /// When the follower read the table's pointer.
+    pub at: Micros,
+}
+
+/// Where the row of a version is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Here: the row as the stream gets it, JSON.
+    Content(Vec<u8>),
+    /// In the lake, at this location.
+    Located(Location),
+    /// Somewhere in the lake, or nowhere any more: a lookup by manifests decides. If it finds a row whose version is
+    /// below `beneath`'s, or none, then `beneath` is current.
+    Elsewhere {
+        /// The highest lower version whose content is here.
+        beneath: Option<Box<Known>>,
+    },
+}
+
+/// A version that the ledger knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The version. Of rows of other engines: 0 for null and below, 2^53 − 1 for what is above; they are elsewhere.
+    pub version: i64,
+    /// The owner.
+    pub owner: Owner,
+    /// Rights and the like.
+    pub standing: Standing,
+    /// Hash of the content, where known.
+    pub hash: Option<[u8; 32]>,
+    /// Where the row is.
+    pub place: Place,
+}
+
+/// What the ledger knows of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Nothing. If every table was followed up to its current snapshot, there is nothing.
+    Unknown {
+        /// How far each table was followed.
+        followed: Vec<Followed>,
+    },
+    /// The current version, which may be deleted or expired.
+    Known(Known),
+}
+
+const CURRENT: &str = "SELECT v.version, v.visibility, v.flags, v.expires_at, v.size_bytes, v.sum, w.identity, \
+     t.name, f.path, v.row, c.json \
+     FROM keys k JOIN versions v ON v.key = k.key LEFT JOIN owners w ON w.owner = v.owner \
+     LEFT JOIN files f ON f.file = v.file AND f.removed_at IS NULL LEFT JOIN tables t ON t.tab = f.tab \
+     LEFT JOIN outbox o ON o.version = v.version AND o.key = v.key LEFT JOIN content c ON c.content = o.content \
+     WHERE k.type = ?1 AND k.id = ?2 ORDER BY v.version DESC LIMIT 1";
+
+const BENEATH: &str = "SELECT v.version, v.visibility, v.flags, v.expires_at, v.size_bytes, v.sum, w.identity, \
+     NULL, NULL, NULL, c.json \
+     FROM keys k JOIN versions v ON v.key = k.key LEFT JOIN owners w ON w.owner = v.owner \
+     JOIN outbox o ON o.version = v.version AND o.key = v.key JOIN content c ON c.content = o.content \
+     WHERE k.type = ?1 AND k.id = ?2 ORDER BY v.version DESC LIMIT 1";
+
+impl Ledger {
+    /// What is current of an artifact.
+    pub fn read(&self, artifact_type: &str, id: &str) -> Result<Read, LedgerError> {
+        if !self.is_ready()? {
+            return Ok(Read::Unknown { followed: Vec::new() });
+        }
+        let params = [Param::Text(artifact_type), Param::Text(id)];
+        let Some(row) = self.one(CURRENT, &params)? else {
+            return Ok(Read::Unknown { followed: self.followed_tables()? });
+        };
+        let mut known = parse_known(row)?;
+        if let Place::Elsewhere { beneath } = &mut known.place {
+            *beneath = self.one(BENEATH, &params)?.map(parse_known).transpose()?.map(Box::new);
+        }
+        Ok(Read::Known(known))
+    }
+
+    /// How far each table was followed. Writes nothing.
+    pub fn followed_tables(&self) -> Result<Vec<Followed>, LedgerError> {
+        let mut tables = Vec::new();
+        if !self.is_ready()? {
+            return Ok(tables);
+        }
+        self.each(
+            "SELECT name, snapshot, sequence, followed_at FROM tables WHERE followed_at > 0 ORDER BY name",
+            &[],
+            &mut |mut row| {
+                let table = row.text()?;
+                let snapshot = row.opt_text()?.map(|id| id.parse()).transpose();
+                let snapshot = snapshot.map_err(|_| LedgerError::Corrupt)?;
+                let (sequence, at) = (row.int()?, Micros(row.int()?));
+                tables.push(Followed { table, snapshot, sequence, at });
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok(tables)
+    }
+}
+
+fn parse_known(mut row: Row) -> Result<Known, LedgerError> {
+    let version = row.int()?;
+    let (visibility, flags, expires_at) = (row.int()?, row.int()?, row.opt_int()?);
+    let standing = Standing::from_columns(visibility, flags, expires_at, row.count()?);
+    let hash = row.opt_blob()?.and_then(|sum| sum.first_chunk().copied());
+    let owner = row.opt_blob()?.map_or(Ok(Owner::default()), |identity| Owner::decode(&identity))?;
+    let (table, file, place) = (row.opt_text()?, row.opt_text()?, row.opt_int()?);
+    let json = row.opt_blob()?;
+    let place = match (json, table, file, place) {
+        (Some(json), ..) => {
+            let mut text = Vec::with_capacity(json.len() + crate::row::VERSION_MEMBER_LEN_BYTES_MAX);
+            write_row(version, &json, &mut text);
+            Place::Content(text)
+        }
+        (None, Some(table), Some(file), Some(row)) => {
+            let row = u64::try_from(row).map_err(|_| LedgerError::Corrupt)?;
+            Place::Located(Location { table, file, row })
+        }
+        _ => Place::Elsewhere { beneath: None },
+    };
+    Ok(Known { version, owner, standing, hash, place })
+}
