@@ -11,6 +11,7 @@ pub mod http;
 #[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod keys;
+pub mod ledger;
 pub mod ports;
 pub mod problem;
 #[cfg(feature = "content")]

@@ -12,6 +12,7 @@ use crate::{
 /// What a namespace may use. A quota that is spent refuses requests until the next day (UTC) begins; the request that
 /// spends it is still taken whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Allowance {
     /// Requests a minute.
     pub requests_per_minute: u64,
@@ -23,6 +24,7 @@ pub struct Allowance {
 
 /// Whether a request is within its allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Admission {
     /// It is, and so many more are in this minute.
     Admitted {

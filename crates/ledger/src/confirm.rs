@@ -30,6 +30,7 @@ pub struct DataFile<'a> {
 
 /// A row of a data file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SeenRow {
     /// The artifact's type.
     pub artifact_type: String,
@@ -49,6 +50,7 @@ pub struct SeenRow {
 
 /// What a confirmation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Confirmed {
     /// Rows whose content waited for it.
     pub confirmed_count: u64,

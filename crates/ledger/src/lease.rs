@@ -28,6 +28,7 @@ pub struct Begin<'a> {
 /// The right to go on with a request. Every call with it fails with [`LedgerError::LeaseLost`] once another request
 /// took over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lease {
     /// The request.
     pub ingest: i64,
@@ -37,6 +38,7 @@ pub struct Lease {
 
 /// What became of a request's beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Begun {
     /// It is new.
     Started(Lease),
@@ -52,6 +54,7 @@ pub enum Begun {
         /// The request, for `offer` alone.
         lease: Lease,
         /// Its answer, as the commit stored it.
+        #[cfg_attr(feature = "serde", serde(with = "serde_bytes"))]
         answer: Vec<u8>,
     },
     /// Its key was used with another fingerprint.
@@ -61,6 +64,7 @@ pub enum Begun {
 /// A request that is continued. Its rows must carry the values of the first attempt, so that a row that is sent again
 /// is identical.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TakenOver {
     /// The lease.
     pub lease: Lease,
@@ -76,6 +80,7 @@ pub struct TakenOver {
 
 /// Whether a chunk must be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Offered {
     /// It must.
     Wanted,

@@ -28,6 +28,7 @@ pub struct StagedChunk<'a> {
 
 /// What became of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Staged {
     /// It is staged.
     Taken,
@@ -46,6 +47,7 @@ pub enum Staged {
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Summary {
     /// Chunks.
     pub chunk_count: u64,
@@ -59,6 +61,7 @@ pub struct Summary {
 
 /// A condition that did not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Conflict {
     /// The line.
     pub line: u64,
@@ -68,12 +71,14 @@ pub struct Conflict {
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Committed {
     /// All is visible. The answer is the one stored with it: the caller's, or that of an earlier call.
     Done {
         /// What was done.
         summary: Summary,
         /// The answer.
+        #[cfg_attr(feature = "serde", serde(with = "serde_bytes"))]
         answer: Vec<u8>,
     },
     /// Conditions did not hold; nothing is visible. At most [`CONFLICTS_MAX`], in line order. The caller aborts.
@@ -84,6 +89,7 @@ pub enum Committed {
 
 /// An artifact that a commit touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Touched {
     /// Its type.
     pub artifact_type: String,

@@ -12,6 +12,7 @@ use crate::{
 
 /// How far a table was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Followed {
     /// The table.
     pub table: String,
@@ -25,9 +26,10 @@ pub struct Followed {
 
 /// Where the row of a version is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Place {
     /// Here: the row as the stream gets it, JSON.
-    Content(Vec<u8>),
+    Content(#[cfg_attr(feature = "serde", serde(with = "serde_bytes"))] Vec<u8>),
     /// In the lake, at this location.
     Located(Location),
     /// Somewhere in the lake, or nowhere any more: a lookup by manifests decides. If it finds a row whose version is
@@ -40,6 +42,7 @@ pub enum Place {
 
 /// A version that the ledger knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Known {
     /// The version. Of rows of other engines: 0 for null and below, 2^53 − 1 for what is above; they are elsewhere.
     pub version: i64,
@@ -55,6 +58,7 @@ pub struct Known {
 
 /// What the ledger knows of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Read {
     /// Nothing. If every table was followed up to its current snapshot, there is nothing.
     Unknown {

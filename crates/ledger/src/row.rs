@@ -6,6 +6,7 @@ use crate::{LedgerError, limits::OWNER_PART_LEN_BYTES_MAX, sql::Param};
 
 /// Who owns a version. A missing part equals nothing when rights are judged; here it is only kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Owner {
     /// The issuer of the token.
     pub iss: Option<String>,
@@ -17,6 +18,7 @@ pub struct Owner {
 
 /// Who may read a version, and until when. The same for a row that is staged, confirmed or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Standing {
     /// `None`: null or unknown to us, which only an admin of the namespace reads.
     pub visibility: Option<Visibility>,
@@ -30,6 +32,7 @@ pub struct Standing {
 
 /// One row of a chunk that is staged.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StagedRow<'a> {
     /// Its line in the body, unique in the request and rising: the order of versions.
     pub line: u64,
@@ -46,11 +49,13 @@ pub struct StagedRow<'a> {
     /// The version that must be current for the request to succeed; 0: there must be none.
     pub if_version: Option<i64>,
     /// The row as it is sent, but without its member `version`; see [`write_row`].
+    #[cfg_attr(feature = "serde", serde(with = "serde_bytes"))]
     pub json: &'a [u8],
 }
 
 /// Where a row lies in the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Location {
     /// The table.
     pub table: String,

@@ -18,6 +18,7 @@ pub const COUNTED_ROW_COUNT_MAX: u64 = 100_000;
 
 /// Figures of a ledger. Counts of the outbox stop at [`COUNTED_ROW_COUNT_MAX`] each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status {
     /// Versions known.
     pub version_count: u64,
@@ -43,6 +44,7 @@ pub struct Status {
 
 /// A version, as a comparison with the lake needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ListedVersion {
     /// Where the next page begins after it.
     pub cursor: (i64, i64),

@@ -15,6 +15,7 @@ use crate::{
 
 /// Whether upkeep has more to do at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Upkeep {
     /// Nothing that is due.
     Done,

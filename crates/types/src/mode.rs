@@ -1,7 +1,10 @@
 //! How a request is published: preview, build or bulk (design.md §3).
 
+use serde::{Deserialize, Serialize};
+
 /// The mode of a request. Each maps to one stream by configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Live editing: all-or-nothing, always revalidated by readers.
     Preview,

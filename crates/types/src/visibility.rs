@@ -1,8 +1,11 @@
 //! Who may read an artifact (design.md §2, §3 "Who may read").
 
+use serde::{Deserialize, Serialize};
+
 /// Who may read an artifact. A row of another engine may hold null or an unknown word: that is `None` here, and only
 /// an admin of the namespace reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// Anyone.
     Public,
