@@ -9,7 +9,7 @@ use crate::read::{ObjectBytes, ObjectRead, StoreError};
 /// What was asked and given. Waves are counted by [`crate::perform::perform`], which alone knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadCounts {
-    /// Requests, the failed ones included.
+    /// Requests, those included that failed or were given up.
     pub requests: u64,
     /// Bytes that arrived.
     pub len_bytes: u64,
@@ -38,10 +38,12 @@ impl<R> CountingRead<R> {
 
 impl<R: ObjectRead> ObjectRead for CountingRead<R> {
     async fn read(&self, key: &ObjectKey, range: &ByteRange) -> Result<ObjectBytes, StoreError> {
-        let outcome = self.inner.read(key, range).await;
-        // Read after the await, not before: other reads may have been counted meanwhile.
         let mut counts = self.counts.get();
         counts.requests += 1;
+        self.counts.set(counts);
+        let outcome = self.inner.read(key, range).await;
+        // Read anew after the await: other reads may have been counted meanwhile.
+        let mut counts = self.counts.get();
         match &outcome {
             Ok(read) => counts.len_bytes += read.bytes.len() as u64,
             Err(_) => counts.failures += 1,

@@ -13,3 +13,4 @@ pub mod memory;
 pub mod perform;
 pub mod read;
 pub mod retry;
+pub mod timeout;

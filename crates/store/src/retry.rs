@@ -1,5 +1,7 @@
 //! Retrying reads: a pure decision, and a decorator that carries it out with a pause of the caller's.
 
+use std::cell::Cell;
+
 use firn_types::object::{ByteRange, ObjectKey};
 
 use crate::read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind};
@@ -7,6 +9,10 @@ use crate::read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind};
 /// Most attempts of one read, the first included. Three bridge a connection that was closed and a moment of
 /// throttling; a store that fails three times within the budget is down, and the caller's client may come back.
 pub const ATTEMPTS_MAX: u32 = 3;
+
+/// Most retries of all reads of one [`RetryRead`] together, which is one lookup. A cold lookup of nine reads may meet a
+/// failure at each and still come through; one of a hundred reads does not ask a store that is down three hundred times.
+pub const RETRIES_MAX: u32 = 10;
 
 /// Longest time that the pauses of one read may take together: a tenth of the 30 s that an invocation may go on.
 pub const PAUSE_BUDGET_MS: u64 = 3_000;
@@ -17,6 +23,27 @@ const PAUSE_MS_BASE: u64 = 100;
 
 /// A throttled caller waits this many times longer.
 const THROTTLED_FACTOR: u64 = 4;
+
+/// What a failure says about trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The same would fail again.
+    Permanent,
+    /// It may succeed a little later.
+    Transient,
+    /// It may succeed later, and the other side asks to be called less often.
+    Throttled,
+}
+
+impl From<&StoreError> for FailureClass {
+    fn from(error: &StoreError) -> Self {
+        match error.kind {
+            StoreErrorKind::Throttled => Self::Throttled,
+            _ if error.is_retryable() => Self::Transient,
+            _ => Self::Permanent,
+        }
+    }
+}
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +57,16 @@ pub enum RetryDecision {
     GiveUp,
 }
 
-/// Decides what to do after `error`.
+/// Decides what to do after a failure.
 ///
 /// `attempt_count` attempts were made, pauses of `waited_ms` lie behind. `jitter` is a random number; it spreads the
 /// pause over the upper half of its interval, so that callers that failed together do not return together.
-pub fn decide(error: &StoreError, attempt_count: u32, waited_ms: u64, jitter: u32) -> RetryDecision {
-    if !error.is_retryable() || attempt_count >= ATTEMPTS_MAX {
+pub fn decide(class: FailureClass, attempt_count: u32, waited_ms: u64, jitter: u32) -> RetryDecision {
+    if class == FailureClass::Permanent || attempt_count >= ATTEMPTS_MAX {
         return RetryDecision::GiveUp;
     }
     let doublings = attempt_count.saturating_sub(1).min(16);
-    let factor = if error.kind == StoreErrorKind::Throttled { THROTTLED_FACTOR } else { 1 };
+    let factor = if class == FailureClass::Throttled { THROTTLED_FACTOR } else { 1 };
     let half_ms = ((PAUSE_MS_BASE * factor) << doublings) / 2;
     let spread_ms = half_ms * u64::from(jitter) / u64::from(u32::MAX);
     let pause_ms = half_ms + spread_ms;
@@ -62,17 +89,28 @@ pub trait Pause {
     fn jitter(&self) -> u32;
 }
 
-/// Retries the reads of the store inside as [`decide`] says.
+impl<P: Pause> Pause for &P {
+    async fn pause(&self, pause_ms: u64) {
+        P::pause(self, pause_ms).await;
+    }
+
+    fn jitter(&self) -> u32 {
+        P::jitter(self)
+    }
+}
+
+/// Retries the reads of the store inside as [`decide`] says, [`RETRIES_MAX`] times in all.
 #[derive(Debug)]
 pub struct RetryRead<R, P> {
     inner: R,
     platform: P,
+    retries_left: Cell<u32>,
 }
 
 impl<R, P> RetryRead<R, P> {
     /// Retries the reads of `inner`.
     pub fn new(inner: R, platform: P) -> Self {
-        Self { inner, platform }
+        Self { inner, platform, retries_left: Cell::new(RETRIES_MAX) }
     }
 }
 
@@ -86,9 +124,12 @@ impl<R: ObjectRead, P: Pause> ObjectRead for RetryRead<R, P> {
                 Err(error) => error,
             };
             attempt_count += 1;
-            match decide(&error, attempt_count, waited_ms, self.platform.jitter()) {
-                RetryDecision::GiveUp => return Err(error),
-                RetryDecision::After { pause_ms } => {
+            let decision =
+                decide(FailureClass::from(&error), attempt_count, waited_ms, self.platform.jitter());
+            match (decision, self.retries_left.get().checked_sub(1)) {
+                (RetryDecision::GiveUp, _) | (_, None) => return Err(error),
+                (RetryDecision::After { pause_ms }, Some(retries_left)) => {
+                    self.retries_left.set(retries_left);
                     self.platform.pause(pause_ms).await;
                     waited_ms += pause_ms;
                 }
@@ -115,7 +156,7 @@ mod tests {
     fn check(kind: StoreErrorKind, attempt_count: u32, waited_ms: u64, jitter: u32, expected: Option<u64>) {
         let error = StoreError::new(kind, &ObjectKey::new("a"));
         let expected = expected.map_or(RetryDecision::GiveUp, |pause_ms| RetryDecision::After { pause_ms });
-        assert_eq!(decide(&error, attempt_count, waited_ms, jitter), expected);
+        assert_eq!(decide(FailureClass::from(&error), attempt_count, waited_ms, jitter), expected);
     }
 
     #[test]
@@ -135,7 +176,7 @@ mod tests {
     #[derive(Default)]
     struct Pauses(RefCell<Vec<u64>>);
 
-    impl Pause for &Pauses {
+    impl Pause for Pauses {
         async fn pause(&self, pause_ms: u64) {
             self.0.borrow_mut().push(pause_ms);
         }
@@ -159,5 +200,18 @@ mod tests {
             let pause_count = usize::try_from(failure_count).unwrap().min(2);
             assert_eq!(*pauses.0.borrow(), [50, 100][..pause_count]);
         }
+    }
+
+    #[test]
+    fn reads_share_one_budget_of_retries() {
+        let (key, pauses) = (ObjectKey::new("a"), Pauses::default());
+        let fault = |_, _: &_, _: &_| Some(Fault::Fail(StoreErrorKind::Unavailable));
+        let store = CountingRead::new(FaultRead::new(MemoryStore::default(), fault));
+        let retrying = RetryRead::new(&store, &pauses);
+        for _ in 0..100 {
+            block_on(retrying.read(&key, &ByteRange::Range(0..4))).unwrap_err();
+        }
+        assert_eq!(store.counts().requests, 100 + u64::from(RETRIES_MAX));
+        assert_eq!(pauses.0.borrow().len(), usize::try_from(RETRIES_MAX).unwrap());
     }
 }

@@ -1,6 +1,9 @@
 //! What the Workers share of the platform, each a thin adapter to a trait of the core.
 
 mod body;
+mod bucket;
+#[cfg(feature = "content")]
+mod catalog;
 mod convert;
 mod crypto;
 mod hash;
@@ -9,6 +12,9 @@ mod settings;
 mod timer;
 
 pub use body::RequestBody;
+pub use bucket::R2Read;
+#[cfg(feature = "content")]
+pub use catalog::{CatalogFetch, ReplyBody};
 pub use convert::{log_problem, read_head, send_response};
 pub use crypto::WebCrypto;
 pub use hash::HostSha256;

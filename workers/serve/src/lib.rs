@@ -1,8 +1,6 @@
 //! The serve Worker: `GET /$.content/…` straight from the lake's tables.
 
-mod bucket;
-
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
 
 use firn_api::{
     access::identify,
@@ -13,18 +11,32 @@ use firn_api::{
     http::{RequestHead, Response},
     ports::Clock,
     problem::Problem,
-    tables::{HeldLake, LakeConfig, LakeError, ReadCost, TableName, read_artifact},
+    tables::{
+        catalog::{CatalogConfig, RestCatalog, Transport},
+        config::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, LakeConfig, TableName},
+        error::LakeError,
+        held::HeldLake,
+        pointers::{BucketPointers, ConfiguredPointers},
+        read::{Lake, ReadCost, read_artifact},
+    },
 };
-use firn_platform::{Setting, WallClock, WebCrypto, log_problem, read_head, send_response, token_rules};
+use firn_platform::{
+    CatalogFetch, R2Read, Setting, Timer, WallClock, WebCrypto, log_problem, read_head, send_response,
+    token_rules,
+};
 use firn_types::error::ErrorCode;
 use worker::{Context, Env, Request, Result, event};
 
-use crate::bucket::R2Read;
-
-/// When a client may ask again after storage failed.
-const RETRY_AFTER_SECS: &str = "2";
+/// Where the tables are, by the environment.
+struct LakeSettings {
+    config: LakeConfig,
+    /// `None`: pointer objects in the bucket.
+    catalog: Option<CatalogConfig>,
+}
 
 thread_local! {
+    /// What the environment says of the lake. It does not change while an isolate lives.
+    static SETTINGS: OnceCell<core::result::Result<Rc<LakeSettings>, String>> = const { OnceCell::new() };
     /// Parsed objects and pointers of this isolate. No borrow of it is held across an await.
     static HELD: Rc<HeldLake> = Rc::default();
 }
@@ -63,38 +75,55 @@ async fn serve(
     let path = parse_request(head)?;
     let rules = token_rules(env, context).map_err(broken)?;
     let caller = identify(head, &rules, &WebCrypto, now).await?;
-    let config = lake_config(env).map_err(broken)?;
+    let settings = SETTINGS
+        .with(|settings| settings.get_or_init(|| lake_settings(env).map(Rc::new)).clone())
+        .map_err(broken)?;
     let store = R2Read::open(env).map_err(|error| broken(error.to_string()))?;
-    let lake = HELD.with(Rc::clone);
-    let (found, spent) = read_artifact(&store, &lake, &config, &path.key, path.representation, now).await;
+    let isolate = HELD.with(Rc::clone);
+    let pointers = match &settings.catalog {
+        None => ConfiguredPointers::Bucket(BucketPointers),
+        Some(config) => ConfiguredPointers::Catalog(RestCatalog::new(config, &isolate.catalog, CatalogFetch)),
+    };
+    let lake = Lake {
+        store: &store,
+        pointers: &pointers,
+        platform: &Timer,
+        held: &isolate,
+        config: &settings.config,
+    };
+    let (found, spent) = read_artifact(&lake, &path.key, path.representation, now).await;
     *cost = spent;
-    let row = found.map_err(|error| lake_problem(&error))?;
+    let row = found.map_err(|error| LakeError::to_problem(&error))?;
     if row.is_none() {
         return Err(not_found());
     }
     answer(&path, row.as_ref(), caller.as_ref(), now, Freshness::default())
 }
 
-fn lake_config(env: &Env) -> core::result::Result<LakeConfig, String> {
+fn lake_settings(env: &Env) -> core::result::Result<LakeSettings, String> {
     let setting = Setting(env);
     let tables = setting.text("FIRN_TABLES").ok_or("FIRN_TABLES is not set")?;
     let tables = TableName::parse_list(&tables).ok_or("FIRN_TABLES is not a list of namespace.table")?;
     let hold_secs = setting.number("FIRN_POINTER_HOLD_SECONDS", 5)?;
-    Ok(LakeConfig { tables, pointer_hold_micros: i64::from(hold_secs) * 1_000_000 })
+    let deadline_ms = setting.number("FIRN_LOOKUP_DEADLINE_MILLIS", DEADLINE_MS_DEFAULT)?;
+    if !(1..=DEADLINE_MS_MAX).contains(&deadline_ms) {
+        return Err(format!("FIRN_LOOKUP_DEADLINE_MILLIS is not between 1 and {DEADLINE_MS_MAX}"));
+    }
+    let config = LakeConfig {
+        tables,
+        pointer_hold_micros: i64::from(hold_secs) * 1_000_000,
+        deadline_ms: u64::from(deadline_ms),
+    };
+    let catalog = setting.text("FIRN_CATALOG_URI").map(|uri| {
+        let transport = if setting.is_development() { Transport::Any } else { Transport::Encrypted };
+        let (warehouse, token) = (setting.text("FIRN_CATALOG_WAREHOUSE"), setting.text("FIRN_CATALOG_TOKEN"));
+        CatalogConfig::new(&uri, warehouse, token, transport).ok_or("FIRN_CATALOG_URI is not an https URL")
+    });
+    Ok(LakeSettings { config, catalog: catalog.transpose()? })
 }
 
 fn render_cost(cost: ReadCost) -> String {
     format!("reads={}; waves={}; bytes={}", cost.reads, cost.waves, cost.len_bytes)
-}
-
-fn lake_problem(error: &LakeError) -> Problem {
-    let problem = if error.is_retryable() {
-        Problem::new(ErrorCode::StorageUnavailable, "try again later")
-            .with_header("Retry-After", RETRY_AFTER_SECS)
-    } else {
-        Problem::new(ErrorCode::StorageCorrupt, "the stored artifact cannot be read")
-    };
-    problem.because(error)
 }
 
 fn broken(cause: String) -> Problem {

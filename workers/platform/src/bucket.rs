@@ -1,15 +1,19 @@
 //! The lake's bucket, read in ranges.
+//!
+//! One read is one request to R2, save where R2 refuses a range: then one more asks how long the object is.
 
 use bytes::Bytes;
 use firn_store::read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind};
 use firn_types::object::{ByteRange, ObjectKey};
 use worker::{Bucket, Env, Error, Range, Result};
 
-/// R2 through its binding.
-pub(crate) struct R2Read(Bucket);
+/// R2 through its binding. It passes the suite of `firn_store::conformance` on workerd (`tests/conformance`).
+#[derive(Debug)]
+pub struct R2Read(Bucket);
 
 impl R2Read {
-    pub(crate) fn open(env: &Env) -> Result<Self> {
+    /// The bucket of the binding `LAKE_BUCKET`.
+    pub fn open(env: &Env) -> Result<Self> {
         env.bucket("LAKE_BUCKET").map(Self)
     }
 }

@@ -1,0 +1,162 @@
+//! The newest row of an artifact, within a deadline, and what reading it cost.
+
+use std::cell::Cell;
+
+use firn_store::{
+    counting::CountingRead,
+    perform::perform,
+    read::{ObjectBytes, ObjectRead},
+    retry::{Pause, RetryRead},
+    timeout::{READ_TIMEOUT_MS, TimeoutRead, within},
+};
+use firn_types::{
+    key::ArtifactKey,
+    object::{ByteRange, ObjectKey},
+    representation::Representation,
+    time::Micros,
+};
+
+use super::{
+    config::{LakeConfig, TableName},
+    error::LakeError,
+    held::HeldLake,
+    lookup::Running,
+    pointers::TablePointers,
+};
+use crate::content::artifact::ArtifactRow;
+
+/// The lake, as one request reads it.
+#[derive(Debug)]
+pub struct Lake<'a, S, T, P> {
+    /// The bucket.
+    pub store: &'a S,
+    /// Where tables' current metadata lies.
+    pub pointers: &'a T,
+    /// Timers.
+    pub platform: &'a P,
+    /// What the isolate holds.
+    pub held: &'a HeldLake,
+    /// Which tables, and for how long.
+    pub config: &'a LakeConfig,
+}
+
+/// What the store was asked for by one request; the requests to a REST catalog are not among it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCost {
+    /// Requests, those included that failed or were given up.
+    pub reads: u64,
+    /// Waves: requests that had to wait for one another. An attempt that is repeated belongs to the wave of the first.
+    pub waves: u64,
+    /// Bytes.
+    pub len_bytes: u64,
+}
+
+/// The newest row of an artifact in all tables, with what finding it cost. `None`: no table has one.
+///
+/// Every read has a deadline and is retried within a budget ([`firn_store::retry`]); the whole has one of its own.
+pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
+    lake: &Lake<'_, S, T, P>,
+    key: &ArtifactKey,
+    representation: Representation,
+    now: Micros,
+) -> (Result<Option<ArtifactRow>, LakeError>, ReadCost) {
+    let counting = CountingRead::new(lake.store);
+    // The counter is inside, so that each attempt is a request.
+    let bounded = TimeoutRead::new(&counting, lake.platform, READ_TIMEOUT_MS);
+    let store = RetryRead::new(bounded, lake.platform);
+    let request_count = || counting.counts().requests;
+    let reader = Reader {
+        store: &store,
+        request_count: &request_count,
+        waves: Cell::new(0),
+        held: lake.held,
+        config: lake.config,
+        now,
+    };
+    let deadline_ms = lake.config.deadline_ms;
+    let looked_up = within(lake.platform, deadline_ms, reader.look_up(lake.pointers, key, representation));
+    let result = looked_up.await.unwrap_or(Err(LakeError::Deadline { deadline_ms }));
+    let counts = counting.counts();
+    (result, ReadCost { reads: counts.requests, waves: reader.waves.get(), len_bytes: counts.len_bytes })
+}
+
+/// One request's way to the tables.
+pub(super) struct Reader<'a, S> {
+    store: &'a S,
+    /// How many requests the store has had of this reader.
+    request_count: &'a dyn Fn() -> u64,
+    waves: Cell<u64>,
+    pub(super) held: &'a HeldLake,
+    config: &'a LakeConfig,
+    now: Micros,
+}
+
+impl<'a, S: ObjectRead> Reader<'a, S> {
+    async fn look_up(
+        &self,
+        pointers: &impl TablePointers,
+        key: &ArtifactKey,
+        representation: Representation,
+    ) -> Result<Option<ArtifactRow>, LakeError> {
+        let found = self.look_up_once(pointers, key, representation).await;
+        if !found.as_ref().is_err_and(LakeError::is_stale) {
+            return found;
+        }
+        self.held.forget_pointers();
+        self.look_up_once(pointers, key, representation).await
+    }
+
+    async fn look_up_once(
+        &self,
+        pointers: &impl TablePointers,
+        key: &ArtifactKey,
+        representation: Representation,
+    ) -> Result<Option<ArtifactRow>, LakeError> {
+        let metadata = self.read_pointers(pointers).await?;
+        let metadata = self.read_metadata(metadata).await?;
+        let start = |(table, metadata)| Running::start(table, metadata, key, representation);
+        let running = metadata.into_iter().map(start).collect::<Result<_, _>>()?;
+        self.run(running).await
+    }
+
+    /// Where each table's current metadata lies; tables that do not exist yet are left out.
+    async fn read_pointers(
+        &self,
+        pointers: &impl TablePointers,
+    ) -> Result<Vec<(&'a TableName, ObjectKey)>, LakeError> {
+        let hold_micros = self.config.pointer_hold_micros;
+        let held = |table| self.held.pointer(table, self.now, hold_micros);
+        let tables: Vec<_> = self.config.tables.iter().map(|table| (table, held(table))).collect();
+        let missing: Vec<_> =
+            tables.iter().filter(|(_, held)| held.is_none()).map(|(table, _)| *table).collect();
+        let mut located = Vec::new().into_iter();
+        if !missing.is_empty() {
+            let requests_before = (self.request_count)();
+            located = pointers.locate(self.store, &missing).await?.into_iter();
+            if (self.request_count)() > requests_before {
+                self.waves.set(self.waves.get() + 1);
+            }
+        }
+        let mut found = Vec::new();
+        for (table, held) in tables {
+            let metadata = if let Some(pointer) = held {
+                pointer.metadata
+            } else {
+                let metadata = located.next().flatten();
+                self.held.put_pointer(table, metadata.clone(), self.now);
+                metadata
+            };
+            found.extend(metadata.map(|metadata| (table, metadata)));
+        }
+        Ok(found)
+    }
+
+    /// Reads all of it at once, as far as there are connections.
+    pub(super) async fn wave(&self, asked: &[(ObjectKey, ByteRange)]) -> Result<Vec<ObjectBytes>, LakeError> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.waves.set(self.waves.get() + 1);
+        Ok(perform(&self.store, asked).await?)
+    }
+}
