@@ -109,10 +109,12 @@ impl Ledger {
 
     fn window(&self, name: &str, now: i64, len: i64) -> Result<Window, LedgerError> {
         let start = now.div_euclid(len) * len;
-        let row = self.one("SELECT start, count FROM counters WHERE name = ?1", &[Param::Text(name)])?;
-        let Some(mut row) = row else { return Ok(Window { start, count: 0 }) };
-        let found = Window { start: row.int()?, count: row.count()? };
-        Ok(if start > found.start { Window { start, count: 0 } } else { found })
+        let found =
+            self.one("SELECT start, count FROM counters WHERE name = ?1", &[Param::Text(name)], |row| {
+                Window { start: row.int(), count: row.count() }
+            })?;
+        // A clock that steps back finds a later window, and stays in it.
+        Ok(found.filter(|found| found.start >= start).unwrap_or(Window { start, count: 0 }))
     }
 
     fn set_window(&self, name: &str, window: &Window) -> Result<(), LedgerError> {

@@ -140,10 +140,7 @@ impl Ledger {
             let Some(file_no) = self.live_file(file)? else { return Ok(()) };
             for row in rows {
                 let place = (file_no, stored(*row));
-                self.run(
-                    "INSERT OR IGNORE INTO deleted_rows (file, row) VALUES (?1, ?2)",
-                    &[Param::Int(place.0), Param::Int(place.1)],
-                )?;
+                self.mark_row(place)?;
                 self.take_away(place)?;
             }
             Ok(())
@@ -162,17 +159,14 @@ impl Ledger {
     ) -> Result<bool, LedgerError> {
         self.write(|| {
             let found = self.one(
-                "SELECT v.key, v.file, v.row FROM keys k JOIN versions v ON v.key = k.key \
+                "SELECT v.file, v.row, v.key FROM keys k JOIN versions v ON v.key = k.key \
                  JOIN files f ON f.file = v.file JOIN tables t ON t.tab = f.tab \
                  WHERE k.type = ?1 AND k.id = ?2 AND v.version = ?3 AND t.name = ?4",
                 &[Param::Text(artifact_type), Param::Text(id), Param::Int(version), Param::Text(table)],
+                |row| ((row.int(), row.int()), row.int()),
             )?;
-            let Some(mut row) = found else { return Ok(false) };
-            let key = row.int()?;
-            self.run(
-                "INSERT OR IGNORE INTO deleted_rows (file, row) VALUES (?1, ?2)",
-                &[Param::Int(row.int()?), Param::Int(row.int()?)],
-            )?;
+            let Some((place, key)) = found else { return Ok(false) };
+            self.mark_row(place)?;
             self.drop_content(key, version)?;
             self.drop_version(key, version)?;
             Ok(true)
@@ -210,28 +204,29 @@ impl Ledger {
     }
 
     fn intern_table(&self, table: &str) -> Result<i64, LedgerError> {
-        let row = self.one(
+        let table = self.number(
             "INSERT INTO tables (name, sequence, followed_at) VALUES (?1, 0, 0) \
              ON CONFLICT (name) DO UPDATE SET name = name RETURNING tab",
             &[Param::Text(table)],
         )?;
-        row.ok_or(LedgerError::Corrupt)?.int()
+        table.ok_or(LedgerError::Corrupt)
     }
 
     /// The number of a file; `None` if it was removed.
     fn live_file(&self, file: &DataFile<'_>) -> Result<Option<i64>, LedgerError> {
-        let found =
-            self.one("SELECT file, removed_at FROM files WHERE path = ?1", &[Param::Text(file.path)])?;
-        if let Some(mut row) = found {
-            let file_no = row.int()?;
-            return Ok(if row.opt_int()?.is_none() { Some(file_no) } else { None });
+        let found = self.one(
+            "SELECT file, removed_at FROM files WHERE path = ?1",
+            &[Param::Text(file.path)],
+            |row| (row.int(), row.opt_int()),
+        )?;
+        if let Some((file_no, removed_at)) = found {
+            return Ok(removed_at.is_none().then_some(file_no));
         }
         let table_no = self.intern_table(file.table)?;
-        let row = self.one(
+        self.number(
             "INSERT INTO files (path, tab, sequence) VALUES (?1, ?2, ?3) RETURNING file",
             &[Param::Text(file.path), Param::Int(table_no), Param::Int(file.sequence)],
-        )?;
-        row.ok_or(LedgerError::Corrupt)?.int().map(Some)
+        )
     }
 
     /// Notes the place of a version; gives its key, and whether it was unknown.
@@ -248,20 +243,21 @@ impl Ledger {
              LEFT JOIN versions v ON v.key = k.key AND v.version = ?3 \
              LEFT JOIN files f ON f.file = v.file AND f.removed_at IS NULL WHERE k.type = ?1 AND k.id = ?2",
             &[Param::Text(&row.artifact_type), Param::Text(&row.id), Param::Int(version)],
+            |row| {
+                let (key, place) = (row.int(), (row.opt_int(), row.opt_int()));
+                (key, place.0.zip(place.1), row.opt_int(), row.opt_int(), row.opt_blob())
+            },
         )?;
-        let Some(mut found) = found else {
-            let key = self.one(
+        let Some((key, known_place, known_sequence, flags, sum)) = found else {
+            let key = self.number(
                 "INSERT INTO keys (type, id) VALUES (?1, ?2) RETURNING key",
                 &[Param::Text(&row.artifact_type), Param::Text(&row.id)],
             )?;
-            let key = key.ok_or(LedgerError::Corrupt)?.int()?;
+            let key = key.ok_or(LedgerError::Corrupt)?;
             self.put_version(key, version, owner, place, 0, None, row)?;
             return Ok((key, true));
         };
-        let key = found.int()?;
-        let known_place = found.opt_int()?.zip(found.opt_int()?);
-        let known_sequence = found.opt_int()?;
-        let Some(flags) = found.opt_int()? else {
+        let Some(flags) = flags else {
             self.put_version(key, version, owner, place, 0, None, row)?;
             return Ok((key, true));
         };
@@ -276,7 +272,7 @@ impl Ledger {
                 &[Param::Int(key), Param::Int(version)],
             )?;
         } else {
-            self.put_version(key, version, owner, place, copied, found.opt_blob()?, row)?;
+            self.put_version(key, version, owner, place, copied, sum, row)?;
         }
         Ok((key, false))
     }
@@ -320,7 +316,7 @@ impl Ledger {
 
     /// The outbox need not send the version any more. Gives the length of its content, if it was waiting.
     fn settle(&self, now: i64, key: i64, version: i64) -> Result<Option<i64>, LedgerError> {
-        let row = self.one(
+        self.number(
             "UPDATE outbox SET lane = lane - lane % 8 + ?4, due = ?3 \
              WHERE version = ?1 AND key = ?2 AND lane % 8 < 7 RETURNING len_bytes",
             &[
@@ -329,18 +325,25 @@ impl Ledger {
                 Param::Int(now.saturating_add(self.options.content_kept.0)),
                 Param::Int(CONFIRMED),
             ],
-        )?;
-        row.map(|mut row| row.int()).transpose()
+        )
+    }
+
+    /// Remembers that the row at a place was deleted, in case its confirmation comes later.
+    fn mark_row(&self, place: (i64, i64)) -> Result<(), LedgerError> {
+        self.run(
+            "INSERT OR IGNORE INTO deleted_rows (file, row) VALUES (?1, ?2)",
+            &[Param::Int(place.0), Param::Int(place.1)],
+        )
     }
 
     fn has_deleted_rows(&self, file: i64) -> Result<bool, LedgerError> {
-        let found = self.one("SELECT 1 FROM deleted_rows WHERE file = ?1 LIMIT 1", &[Param::Int(file)])?;
+        let found = self.number("SELECT 1 FROM deleted_rows WHERE file = ?1 LIMIT 1", &[Param::Int(file)])?;
         Ok(found.is_some())
     }
 
     fn is_deleted_row(&self, place: (i64, i64)) -> Result<bool, LedgerError> {
         let params = [Param::Int(place.0), Param::Int(place.1)];
-        let found = self.one("SELECT 1 FROM deleted_rows WHERE file = ?1 AND row = ?2", &params)?;
+        let found = self.number("SELECT 1 FROM deleted_rows WHERE file = ?1 AND row = ?2", &params)?;
         Ok(found.is_some())
     }
 
@@ -349,9 +352,9 @@ impl Ledger {
         let found = self.one(
             "SELECT key, version, flags FROM versions WHERE file = ?1 AND row = ?2",
             &[Param::Int(place.0), Param::Int(place.1)],
+            |row| (row.int(), row.int(), row.int()),
         )?;
-        let Some(mut row) = found else { return Ok(()) };
-        let (key, version, flags) = (row.int()?, row.int()?, row.int()?);
+        let Some((key, version, flags)) = found else { return Ok(()) };
         self.drop_content(key, version)?;
         if flags & FLAG_COPIED == 0 {
             return self.drop_version(key, version);

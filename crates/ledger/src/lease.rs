@@ -9,7 +9,7 @@ use crate::{
     Ledger, LedgerError,
     limits::{ANSWER_KEPT, LEASE, SECOND},
     row::{instant, stored},
-    sql::Param,
+    sql::{Param, Row},
 };
 
 /// A request that begins.
@@ -112,32 +112,39 @@ impl Ledger {
         self.write(|| {
             let Some(key) = begin.key else { return self.start(now, begin).map(Begun::Started) };
             let found = self.one(
-                "SELECT ingest, epoch, state, until, fingerprint, ingest_id, started_at, chunk_count, \
-                 first_version, version_count, answer FROM ingests WHERE idempotency_key = ?1",
+                "SELECT ingest, epoch, ingest_id, started_at, chunk_count, first_version, version_count, \
+                 fingerprint, state, until, answer FROM ingests WHERE idempotency_key = ?1",
                 &[Param::Blob(key)],
+                |row| {
+                    let before = TakenOver {
+                        lease: Lease { ingest: row.int(), epoch: row.int() },
+                        ingest_id: row.text(),
+                        started_at: Micros(row.int()),
+                        chunk_count: row.count(),
+                        reserved: reserved(row.opt_int(), row.int()),
+                    };
+                    (before, row.blob(), row.int(), row.int(), row.opt_blob())
+                },
             )?;
-            let Some(mut row) = found else { return self.start(now, begin).map(Begun::Started) };
-            let mut lease = Lease { ingest: row.int()?, epoch: row.int()? };
-            let (state, until) = (row.int()?, row.int()?);
-            if row.blob()? != begin.fingerprint {
+            let Some((mut before, fingerprint, state, until, answer)) = found else {
+                return self.start(now, begin).map(Begun::Started);
+            };
+            if fingerprint != begin.fingerprint {
                 return Ok(Begun::Mismatch);
             }
-            let (ingest_id, started_at, chunk_count) = (row.text()?, Micros(row.int()?), row.count()?);
-            let (first, version_count, answer) = (row.opt_int()?, row.int()?, row.opt_blob()?);
             if state == FINISHED {
-                return Ok(Begun::Finished { lease, answer: answer.unwrap_or_default() });
+                return Ok(Begun::Finished { lease: before.lease, answer: answer.unwrap_or_default() });
             }
             if until > now {
                 let secs = (until - now + SECOND - 1) / SECOND;
                 return Ok(Begun::InFlight { retry_after_secs: u64::try_from(secs).unwrap_or(1) });
             }
-            lease.epoch = self.next_epoch()?;
+            before.lease.epoch = self.next_epoch()?;
             self.run(
                 "UPDATE ingests SET epoch = ?2, until = ?3 WHERE ingest = ?1",
-                &[Param::Int(lease.ingest), Param::Int(lease.epoch), Param::Int(now + LEASE.0)],
+                &[Param::Int(before.lease.ingest), Param::Int(before.lease.epoch), Param::Int(now + LEASE.0)],
             )?;
-            let reserved = first.map(|first| first..first.saturating_add(version_count));
-            Ok(Begun::TakenOver(TakenOver { lease, ingest_id, started_at, chunk_count, reserved }))
+            Ok(Begun::TakenOver(before))
         })
     }
 
@@ -276,22 +283,22 @@ impl Ledger {
 
     /// The request of a lease, running or finished.
     pub(crate) fn held(&self, lease: Lease) -> Result<Ingest, LedgerError> {
-        let row = self.one(
+        let found = self.one(
             "SELECT mode, state, chunk_count, row_count, first_version, version_count, unchanged_count, answer \
              FROM ingests WHERE ingest = ?1 AND epoch = ?2 AND state < 2",
             &[Param::Int(lease.ingest), Param::Int(lease.epoch)],
+            |row| Ingest {
+                mode: row.int(),
+                state: row.int(),
+                chunk_count: row.count(),
+                row_count: row.count(),
+                first_version: row.opt_int(),
+                version_count: row.count(),
+                unchanged_count: row.count(),
+                answer: row.opt_blob(),
+            },
         )?;
-        let mut row = row.ok_or(LedgerError::LeaseLost)?;
-        Ok(Ingest {
-            mode: row.int()?,
-            state: row.int()?,
-            chunk_count: row.count()?,
-            row_count: row.count()?,
-            first_version: row.opt_int()?,
-            version_count: row.count()?,
-            unchanged_count: row.count()?,
-            answer: row.opt_blob()?,
-        })
+        found.ok_or(LedgerError::LeaseLost)
     }
 
     pub(crate) fn running(&self, lease: Lease) -> Result<Ingest, LedgerError> {
@@ -299,12 +306,16 @@ impl Ledger {
     }
 
     pub(crate) fn compare(&self, lease: Lease, idx: u64, digest: &[u8]) -> Result<Offered, LedgerError> {
-        let row = self.one(
+        let taken = self.one(
             "SELECT digest FROM chunks WHERE ingest = ?1 AND idx = ?2",
             &[Param::Int(lease.ingest), Param::Int(stored(idx))],
+            Row::blob,
         )?;
-        let Some(mut row) = row else { return Ok(Offered::Wanted) };
-        Ok(if row.blob()? == digest { Offered::Taken } else { Offered::Mismatch })
+        Ok(match taken {
+            None => Offered::Wanted,
+            Some(taken) if taken == digest => Offered::Taken,
+            Some(_) => Offered::Mismatch,
+        })
     }
 
     pub(crate) fn note_chunk(&self, lease: Lease, idx: u64, digest: &[u8]) -> Result<(), LedgerError> {
@@ -350,6 +361,10 @@ impl Ledger {
         self.set_meta("last_version", last)?;
         Ok(first)
     }
+}
+
+fn reserved(first: Option<i64>, count: i64) -> Option<Range<i64>> {
+    first.map(|first| first..first.saturating_add(count))
 }
 
 pub(crate) const fn mode_code(mode: Mode) -> i64 {

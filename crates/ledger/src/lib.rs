@@ -107,23 +107,15 @@ pub enum LedgerError {
     #[error("the ledger's database is corrupt")]
     Corrupt,
     /// The database was written by a later version of this code.
-    #[error("the ledger's schema is {found}; this code knows up to {}", schema::SCHEMA_VERSION)]
-    SchemaNewer {
-        /// Its schema version.
-        found: i64,
-    },
+    #[error("the ledger's schema is later than {}", schema::SCHEMA_VERSION)]
+    SchemaNewer,
     /// The lease ended and another request took over, or the stage was dropped. The request is to be answered as one
     /// whose key is still running.
     #[error("the request's lease was lost")]
     LeaseLost,
     /// A commit names more chunks than were staged.
-    #[error("{staged} chunks were staged, {expected} are to be committed")]
-    Incomplete {
-        /// Chunks staged.
-        staged: u64,
-        /// Chunks named.
-        expected: u64,
-    },
+    #[error("not every chunk was staged")]
+    Incomplete,
     /// There is no version left above those that other engines wrote (below 2^53).
     #[error("there are no versions left")]
     VersionsExhausted,
@@ -154,31 +146,40 @@ impl Ledger {
         &self,
         statement: &'static str,
         params: &[Param<'_>],
-        take: &mut dyn FnMut(Row) -> Result<ControlFlow<()>, LedgerError>,
+        take: &mut dyn FnMut(&mut Row) -> ControlFlow<()>,
     ) -> Result<(), LedgerError> {
-        let mut failed = None;
-        self.sql.execute(statement, params, &mut |values| match take(Row::new(values)) {
-            Ok(flow) => flow,
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
+        let mut is_corrupt = false;
+        self.sql.execute(statement, params, &mut |values| {
+            let mut row = Row::new(values);
+            let flow = take(&mut row);
+            is_corrupt |= row.is_corrupt;
+            if is_corrupt { ControlFlow::Break(()) } else { flow }
         })?;
-        failed.map_or(Ok(()), Err)
+        if is_corrupt { Err(LedgerError::Corrupt) } else { Ok(()) }
     }
 
-    /// The first row of a statement.
-    pub(crate) fn one(
+    /// What `parse` makes of the first row of a statement.
+    pub(crate) fn one<T>(
         &self,
         statement: &'static str,
         params: &[Param<'_>],
-    ) -> Result<Option<Row>, LedgerError> {
+        parse: fn(&mut Row) -> T,
+    ) -> Result<Option<T>, LedgerError> {
         let mut first = None;
         self.each(statement, params, &mut |row| {
-            first = Some(row);
-            Ok(ControlFlow::Break(()))
+            first = Some(parse(row));
+            ControlFlow::Break(())
         })?;
         Ok(first)
+    }
+
+    /// The number that a statement gives; `None` where it gives no row or NULL.
+    pub(crate) fn number(
+        &self,
+        statement: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<Option<i64>, LedgerError> {
+        self.one(statement, params, Row::opt_int).map(Option::flatten)
     }
 
     /// A statement without rows.
@@ -192,15 +193,12 @@ impl Ledger {
         &self,
         body: impl FnOnce() -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let mut body = Some(body);
-        let mut result = Err(LedgerError::Corrupt);
-        self.sql.transaction(&mut || {
-            if let Some(body) = body.take() {
-                result = body();
-            }
-            if result.is_ok() { End::Commit } else { End::Rollback }
+        let (mut body, mut value) = (Some(body), None);
+        self.transact_once(&mut || {
+            value = Some(body.take().ok_or(LedgerError::Corrupt)?()?);
+            Ok(())
         })?;
-        result
+        value.ok_or(LedgerError::Corrupt)
     }
 
     /// As [`Self::transact`], with the tables there.
@@ -208,11 +206,21 @@ impl Ledger {
         self.prepare()?;
         self.transact(body)
     }
+
+    /// Not generic, so that it is there once.
+    fn transact_once(&self, body: &mut dyn FnMut() -> Result<(), LedgerError>) -> Result<(), LedgerError> {
+        let mut result = Ok(());
+        self.sql.transaction(&mut || {
+            result = body();
+            if result.is_ok() { End::Commit } else { End::Rollback }
+        })?;
+        result
+    }
 }
 
 #[cfg(test)]
 mod tests;
 
 // The adapter of the tests is also that of the examples, which see the crate from outside.
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 extern crate self as firn_ledger;

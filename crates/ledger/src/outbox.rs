@@ -94,18 +94,18 @@ impl Ledger {
             "SELECT o.version, c.json FROM outbox o JOIN content c ON c.content = o.content \
              WHERE o.lane = ?1 AND o.due <= ?2 ORDER BY o.due, o.version LIMIT ?3",
             &[Param::Int(lane), Param::Int(horizon), Param::Int(row_count_max)],
-            &mut |mut row| {
-                let (version, json) = (row.int()?, row.blob()?);
+            &mut |row| {
+                let (version, json) = (row.int(), row.blob());
                 let len_bytes = batch.json.len() + json.len() + crate::row::VERSION_MEMBER_LEN_BYTES_MAX + 1;
                 if !batch.versions.is_empty() {
                     if len_bytes > len_bytes_max {
-                        return Ok(ControlFlow::Break(()));
+                        return ControlFlow::Break(());
                     }
                     batch.json.push(b',');
                 }
                 write_row(version, &json, &mut batch.json);
                 batch.versions.push(version);
-                Ok(ControlFlow::Continue(()))
+                ControlFlow::Continue(())
             },
         )?;
         batch.json.push(b']');
@@ -189,9 +189,9 @@ impl Ledger {
             "SELECT k.type, k.id, o.version FROM outbox o JOIN keys k ON k.key = o.key \
              WHERE o.lane IN (6, 14, 22) AND o.version >= ?1 ORDER BY o.version LIMIT ?2",
             &[Param::Int(from_version), Param::Int(stored(count.min(PAGE_ROW_COUNT_MAX)))],
-            &mut |mut row| {
-                parked.push(Touched { artifact_type: row.text()?, id: row.text()?, version: row.int()? });
-                Ok(ControlFlow::Continue(()))
+            &mut |row| {
+                parked.push(Touched::of(row));
+                ControlFlow::Continue(())
             },
         )?;
         Ok(parked)
@@ -204,12 +204,12 @@ impl Ledger {
         self.each(
             "SELECT l.value, (SELECT MIN(due) FROM outbox WHERE lane = l.value) FROM json_each(?1) l",
             &[Param::Text(&lanes)],
-            &mut |mut row| {
-                let lane = row.int()?;
-                if let Some(due) = row.opt_int()? {
+            &mut |row| {
+                let lane = row.int();
+                if let Some(due) = row.opt_int() {
                     dues.push((lane, due));
                 }
-                Ok(ControlFlow::Continue(()))
+                ControlFlow::Continue(())
             },
         )?;
         Ok(dues)
@@ -217,7 +217,6 @@ impl Ledger {
 
     /// Up to when every table was followed; 0 where one was not, or where there are none.
     pub(crate) fn watermark(&self) -> Result<i64, LedgerError> {
-        let row = self.one("SELECT COALESCE(MIN(followed_at), 0) FROM tables", &[])?;
-        row.map_or(Ok(0), |mut row| row.int())
+        Ok(self.number("SELECT MIN(followed_at) FROM tables", &[])?.unwrap_or(0))
     }
 }

@@ -99,6 +99,12 @@ pub struct Touched {
     pub version: i64,
 }
 
+impl Touched {
+    pub(crate) fn of(row: &mut Row) -> Self {
+        Self { artifact_type: row.text(), id: row.text(), version: row.int() }
+    }
+}
+
 /// Sets of each staged row its key, the key's current version, whether that is live, and the row's place among those
 /// that are written. A row equals what it would replace if content, metadata, visibility, owner and expiry do; what
 /// it would replace is the line before it with the same key, or the current version. Tombstones are always written.
@@ -157,9 +163,9 @@ impl Ledger {
     }
 
     fn stage_row(&self, lease: Lease, owner: i64, row: &StagedRow<'_>) -> Result<(), LedgerError> {
-        let content =
-            self.one("INSERT INTO content (json) VALUES (?1) RETURNING content", &[Param::Blob(row.json)])?;
-        let content = content.ok_or(LedgerError::Corrupt)?.int()?;
+        let content = self
+            .number("INSERT INTO content (json) VALUES (?1) RETURNING content", &[Param::Blob(row.json)])?
+            .ok_or(LedgerError::Corrupt)?;
         let mut sum = [0; 48];
         let (hash, metadata) = sum.split_at_mut(32);
         hash.copy_from_slice(&row.hash);
@@ -190,11 +196,11 @@ impl Ledger {
     pub(crate) fn intern_owner(&self, owner: &Owner) -> Result<i64, LedgerError> {
         let Some(identity) = owner.encode() else { return Ok(0) };
         let params = [Param::Blob(&identity)];
-        let found = match self.one("SELECT owner FROM owners WHERE identity = ?1", &params)? {
-            Some(row) => Some(row),
-            None => self.one("INSERT INTO owners (identity) VALUES (?1) RETURNING owner", &params)?,
+        let found = match self.number("SELECT owner FROM owners WHERE identity = ?1", &params)? {
+            None => self.number("INSERT INTO owners (identity) VALUES (?1) RETURNING owner", &params)?,
+            found => found,
         };
-        found.ok_or(LedgerError::Corrupt)?.int()
+        found.ok_or(LedgerError::Corrupt)
     }
 
     /// Makes everything that was staged visible, if the body had `chunk_count` chunks and every condition holds.
@@ -220,7 +226,7 @@ impl Ledger {
                 return Ok(Committed::Mismatch);
             }
             if staged < chunk_count {
-                return Err(LedgerError::Incomplete { staged, expected: chunk_count });
+                return Err(LedgerError::Incomplete);
             }
             if ingest.state == FINISHED {
                 let summary = Summary {
@@ -234,7 +240,7 @@ impl Ledger {
             self.plan(now, lease)?;
             conflicts = self.conflicts(lease)?;
             if !conflicts.is_empty() {
-                return Err(LedgerError::Incomplete { staged, expected: chunk_count });
+                return Err(LedgerError::Incomplete);
             }
             let summary = self.make_visible(now, lease, ingest.mode, chunk_count)?;
             let answer = answer(&summary);
@@ -259,9 +265,9 @@ impl Ledger {
             "SELECT line, found FROM staged WHERE ingest = ?1 AND if_version IS NOT NULL \
              AND NOT CASE WHEN if_version = 0 THEN live = 0 ELSE found IS if_version END ORDER BY line LIMIT ?2",
             &[Param::Int(lease.ingest), Param::Int(CONFLICTS_MAX)],
-            &mut |mut row| {
-                conflicts.push(Conflict { line: row.count()?, found: row.opt_int()? });
-                Ok(ControlFlow::Continue(()))
+            &mut |row| {
+                conflicts.push(Conflict { line: row.count(), found: row.opt_int() });
+                ControlFlow::Continue(())
             },
         )?;
         Ok(conflicts)
@@ -279,10 +285,10 @@ impl Ledger {
             "SELECT COUNT(*), COUNT(rank), COALESCE(MAX(found), 0), COALESCE(SUM(len_bytes), 0), \
              COALESCE(SUM(CASE WHEN rank IS NOT NULL THEN len_bytes END), 0) FROM staged WHERE ingest = ?1",
             &[ingest],
+            |row| (row.count(), row.count(), row.int(), row.count(), row.count()),
         )?;
-        let mut sums = sums.ok_or(LedgerError::Corrupt)?;
-        let (row_count, written_count, found_max) = (sums.count()?, sums.count()?, sums.int()?);
-        let (len_bytes, written_len_bytes) = (sums.count()?, sums.count()?);
+        let (row_count, written_count, found_max, len_bytes, written_len_bytes) =
+            sums.ok_or(LedgerError::Corrupt)?;
         let unchanged_count = row_count.saturating_sub(written_count);
         let mut first_version = None;
         if written_count > 0 {
@@ -343,9 +349,9 @@ impl Ledger {
                 Param::Int(end),
                 Param::Int(stored(count.min(PAGE_ROW_COUNT_MAX))),
             ],
-            &mut |mut row: Row| {
-                touched.push(Touched { artifact_type: row.text()?, id: row.text()?, version: row.int()? });
-                Ok(ControlFlow::Continue(()))
+            &mut |row| {
+                touched.push(Touched::of(row));
+                ControlFlow::Continue(())
             },
         )?;
         Ok(touched)

@@ -6,7 +6,7 @@ use firn_types::time::Micros;
 
 use crate::{
     Ledger, LedgerError,
-    row::{Location, Owner, Standing, write_row},
+    row::{Location, Owner, Standing, VERSION_MEMBER_LEN_BYTES_MAX, write_row},
     sql::{Param, Row},
 };
 
@@ -89,12 +89,11 @@ impl Ledger {
             return Ok(Read::Unknown { followed: Vec::new() });
         }
         let params = [Param::Text(artifact_type), Param::Text(id)];
-        let Some(row) = self.one(CURRENT, &params)? else {
+        let Some(mut known) = self.one(CURRENT, &params, parse_known)? else {
             return Ok(Read::Unknown { followed: self.followed_tables()? });
         };
-        let mut known = parse_known(row)?;
         if let Place::Elsewhere { beneath } = &mut known.place {
-            *beneath = self.one(BENEATH, &params)?.map(parse_known).transpose()?.map(Box::new);
+            *beneath = self.one(BENEATH, &params, parse_known)?.map(Box::new);
         }
         Ok(Read::Known(known))
     }
@@ -108,38 +107,45 @@ impl Ledger {
         self.each(
             "SELECT name, snapshot, sequence, followed_at FROM tables WHERE followed_at > 0 ORDER BY name",
             &[],
-            &mut |mut row| {
-                let table = row.text()?;
-                let snapshot = row.opt_text()?.map(|id| id.parse()).transpose();
-                let snapshot = snapshot.map_err(|_| LedgerError::Corrupt)?;
-                let (sequence, at) = (row.int()?, Micros(row.int()?));
-                tables.push(Followed { table, snapshot, sequence, at });
-                Ok(ControlFlow::Continue(()))
+            &mut |row| {
+                tables.push(Followed {
+                    table: row.text(),
+                    snapshot: row.opt_text().and_then(|id| id.parse().ok()),
+                    sequence: row.int(),
+                    at: Micros(row.int()),
+                });
+                ControlFlow::Continue(())
             },
         )?;
         Ok(tables)
     }
 }
 
-fn parse_known(mut row: Row) -> Result<Known, LedgerError> {
-    let version = row.int()?;
-    let (visibility, flags, expires_at) = (row.int()?, row.int()?, row.opt_int()?);
-    let standing = Standing::from_columns(visibility, flags, expires_at, row.count()?);
-    let hash = row.opt_blob()?.and_then(|sum| sum.first_chunk().copied());
-    let owner = row.opt_blob()?.map_or(Ok(Owner::default()), |identity| Owner::decode(&identity))?;
-    let (table, file, place) = (row.opt_text()?, row.opt_text()?, row.opt_int()?);
-    let json = row.opt_blob()?;
-    let place = match (json, table, file, place) {
-        (Some(json), ..) => {
-            let mut text = Vec::with_capacity(json.len() + crate::row::VERSION_MEMBER_LEN_BYTES_MAX);
+fn parse_known(row: &mut Row) -> Known {
+    let version = row.int();
+    let (owner, standing, hash, location) = parse_version(row);
+    let place = match (row.opt_blob(), location) {
+        (Some(json), _) => {
+            let mut text = Vec::with_capacity(json.len() + VERSION_MEMBER_LEN_BYTES_MAX);
             write_row(version, &json, &mut text);
             Place::Content(text)
         }
-        (None, Some(table), Some(file), Some(row)) => {
-            let row = u64::try_from(row).map_err(|_| LedgerError::Corrupt)?;
-            Place::Located(Location { table, file, row })
-        }
-        _ => Place::Elsewhere { beneath: None },
+        (None, Some(location)) => Place::Located(location),
+        (None, None) => Place::Elsewhere { beneath: None },
     };
-    Ok(Known { version, owner, standing, hash, place })
+    Known { version, owner, standing, hash, place }
+}
+
+/// The columns from `visibility` to `row`.
+pub(crate) fn parse_version(row: &mut Row) -> (Owner, Standing, Option<[u8; 32]>, Option<Location>) {
+    let standing = Standing::from_columns(row.int(), row.int(), row.opt_int(), row.count());
+    let hash = row.opt_blob().and_then(|sum| sum.first_chunk().copied());
+    let identity = row.opt_blob().unwrap_or_else(|| vec![0; 3]);
+    let owner = row.made(Owner::decode(&identity));
+    let (table, file, place) = (row.opt_text(), row.opt_text(), row.opt_int());
+    let location = match (table, file, place.and_then(|row| u64::try_from(row).ok())) {
+        (Some(table), Some(file), Some(row)) => Some(Location { table, file, row }),
+        _ => None,
+    };
+    (owner, standing, hash, location)
 }

@@ -2,7 +2,7 @@
 
 use firn_types::{time::Micros, version::VERSION_MAX, visibility::Visibility};
 
-use crate::{LedgerError, limits::OWNER_PART_LEN_BYTES_MAX, sql::Param};
+use crate::{limits::OWNER_PART_LEN_BYTES_MAX, sql::Param};
 
 /// Who owns a version. A missing part equals nothing when rights are judged; here it is only kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Owner {
         Some(bytes)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, LedgerError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let mut part = || {
             let (given, tail) = rest.split_first()?;
@@ -158,7 +158,6 @@ impl Owner {
             rest = tail;
             Some(Some(std::str::from_utf8(text).ok()?.to_owned()))
         };
-        let owner = (|| Some(Self { iss: part()?, org: part()?, sub: part()? }))();
-        owner.ok_or(LedgerError::Corrupt)
+        Some(Self { iss: part()?, org: part()?, sub: part()? })
     }
 }

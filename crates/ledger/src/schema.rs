@@ -12,10 +12,7 @@
 //! meta       counters and the schema's version
 //! ```
 
-use crate::{
-    Ledger, LedgerError,
-    sql::{Param, Row},
-};
+use crate::{Ledger, LedgerError, sql::Param};
 
 /// The version that this code reads and writes.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -95,21 +92,19 @@ impl Ledger {
 
     /// 0 where there are no tables yet.
     fn stored_schema_version(&self) -> Result<i64, LedgerError> {
-        let meta = self.one("SELECT COUNT(*) FROM sqlite_master WHERE name = 'meta'", &[])?;
-        if meta.map_or(Ok(0), |mut row| row.int())? == 0 {
+        if self.number("SELECT COUNT(*) FROM sqlite_master WHERE name = 'meta'", &[])? == Some(0) {
             return Ok(0);
         }
         let found = self.meta("schema")?;
         if found > SCHEMA_VERSION {
-            return Err(LedgerError::SchemaNewer { found });
+            return Err(LedgerError::SchemaNewer);
         }
         Ok(found)
     }
 
     /// A number of `meta`; 0 where it was never set.
     pub(crate) fn meta(&self, name: &str) -> Result<i64, LedgerError> {
-        let row = self.one("SELECT value FROM meta WHERE name = ?1", &[Param::Text(name)])?;
-        row.map_or(Ok(0), |mut row: Row| row.int())
+        Ok(self.number("SELECT value FROM meta WHERE name = ?1", &[Param::Text(name)])?.unwrap_or(0))
     }
 
     pub(crate) fn set_meta(&self, name: &str, value: i64) -> Result<(), LedgerError> {

@@ -10,8 +10,6 @@ use std::{ops::ControlFlow, vec};
 
 use thiserror::Error;
 
-use crate::LedgerError;
-
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Param<'a> {
@@ -76,57 +74,67 @@ pub trait Sql {
     fn transaction(&self, body: &mut dyn FnMut() -> End) -> Result<(), SqlError>;
 }
 
-/// A row whose values are taken out from left to right.
+/// A row whose values are taken out from left to right. What is not of the type asked for leaves a default and a mark,
+/// which [`Ledger::each`](crate::Ledger::each) turns into an error: a check at every value would double the code.
 #[derive(Debug)]
-pub(crate) struct Row(vec::IntoIter<Value>);
+pub(crate) struct Row {
+    values: vec::IntoIter<Value>,
+    pub(crate) is_corrupt: bool,
+}
 
 impl Row {
     pub(crate) fn new(values: Vec<Value>) -> Self {
-        Self(values.into_iter())
+        Self { values: values.into_iter(), is_corrupt: false }
     }
 
-    fn next(&mut self) -> Result<Value, LedgerError> {
-        self.0.next().ok_or(LedgerError::Corrupt)
+    fn corrupt<T: Default>(&mut self) -> T {
+        self.is_corrupt = true;
+        T::default()
     }
 
-    pub(crate) fn opt_int(&mut self) -> Result<Option<i64>, LedgerError> {
-        match self.next()? {
-            Value::Null => Ok(None),
-            Value::Int(value) => Ok(Some(value)),
-            _ => Err(LedgerError::Corrupt),
+    pub(crate) fn opt_int(&mut self) -> Option<i64> {
+        match self.values.next() {
+            Some(Value::Null) => None,
+            Some(Value::Int(value)) => Some(value),
+            _ => self.corrupt(),
         }
     }
 
-    pub(crate) fn int(&mut self) -> Result<i64, LedgerError> {
-        self.opt_int()?.ok_or(LedgerError::Corrupt)
+    pub(crate) fn int(&mut self) -> i64 {
+        self.opt_int().unwrap_or_else(|| self.corrupt())
     }
 
-    pub(crate) fn count(&mut self) -> Result<u64, LedgerError> {
-        u64::try_from(self.int()?).map_err(|_| LedgerError::Corrupt)
+    pub(crate) fn count(&mut self) -> u64 {
+        u64::try_from(self.int()).unwrap_or_else(|_| self.corrupt())
     }
 
-    pub(crate) fn opt_text(&mut self) -> Result<Option<String>, LedgerError> {
-        match self.next()? {
-            Value::Null => Ok(None),
-            Value::Text(text) => Ok(Some(text)),
-            _ => Err(LedgerError::Corrupt),
+    pub(crate) fn opt_text(&mut self) -> Option<String> {
+        match self.values.next() {
+            Some(Value::Null) => None,
+            Some(Value::Text(text)) => Some(text),
+            _ => self.corrupt(),
         }
     }
 
-    pub(crate) fn text(&mut self) -> Result<String, LedgerError> {
-        self.opt_text()?.ok_or(LedgerError::Corrupt)
+    pub(crate) fn text(&mut self) -> String {
+        self.opt_text().unwrap_or_else(|| self.corrupt())
     }
 
-    pub(crate) fn opt_blob(&mut self) -> Result<Option<Vec<u8>>, LedgerError> {
-        match self.next()? {
-            Value::Null => Ok(None),
-            Value::Blob(bytes) => Ok(Some(bytes)),
-            _ => Err(LedgerError::Corrupt),
+    pub(crate) fn opt_blob(&mut self) -> Option<Vec<u8>> {
+        match self.values.next() {
+            Some(Value::Null) => None,
+            Some(Value::Blob(bytes)) => Some(bytes),
+            _ => self.corrupt(),
         }
     }
 
-    pub(crate) fn blob(&mut self) -> Result<Vec<u8>, LedgerError> {
-        self.opt_blob()?.ok_or(LedgerError::Corrupt)
+    pub(crate) fn blob(&mut self) -> Vec<u8> {
+        self.opt_blob().unwrap_or_else(|| self.corrupt())
+    }
+
+    /// A value made of the last ones, if they could be.
+    pub(crate) fn made<T: Default>(&mut self, value: Option<T>) -> T {
+        value.unwrap_or_else(|| self.corrupt())
     }
 }
 

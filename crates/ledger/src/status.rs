@@ -8,7 +8,7 @@ use crate::{
     Ledger, LedgerError,
     limits::PAGE_ROW_COUNT_MAX,
     outbox::{CONFIRMED, PARKED},
-    read::Followed,
+    read::{Followed, parse_version},
     row::{Location, Owner, Standing, stored},
     sql::Param,
 };
@@ -88,23 +88,23 @@ impl Ledger {
             ..Status::default()
         };
         for (lane, _) in self.lane_dues()? {
-            let row = self.one(
+            let counted = self.one(
                 "SELECT COUNT(*), MIN(version) FROM (SELECT version FROM outbox WHERE lane = ?1 ORDER BY due LIMIT ?2)",
                 &[Param::Int(lane), Param::Int(stored(COUNTED_ROW_COUNT_MAX))],
+                |row| (row.count(), row.opt_int()),
             )?;
-            let mut row = row.ok_or(LedgerError::Corrupt)?;
-            let counted = row.count()?;
+            let (counted, oldest) = counted.unwrap_or_default();
             *match lane % 8 {
                 0 => &mut status.unsent_count,
                 PARKED => &mut status.parked_count,
                 CONFIRMED => &mut status.confirmed_count,
                 _ => &mut status.sent_count,
             } += counted;
-            let oldest = row.opt_int()?.filter(|_| lane % 8 != CONFIRMED);
+            let oldest = oldest.filter(|_| lane % 8 != CONFIRMED);
             status.oldest_unconfirmed = status.oldest_unconfirmed.into_iter().chain(oldest).min();
         }
-        let running = self.one("SELECT COUNT(*) FROM ingests WHERE state <> 1", &[])?;
-        status.running_count = running.map_or(Ok(0), |mut row| row.count())?;
+        let running = self.number("SELECT COUNT(*) FROM ingests WHERE state <> 1", &[])?;
+        status.running_count = count(running.unwrap_or(0));
         Ok(status)
     }
 
@@ -127,20 +127,11 @@ impl Ledger {
              LEFT JOIN outbox o ON o.version = v.version AND o.key = v.key \
              WHERE (v.key, v.version) > (?1, ?2) ORDER BY v.key, v.version LIMIT ?3",
             &[Param::Int(key), Param::Int(version), Param::Int(stored(count.min(PAGE_ROW_COUNT_MAX)))],
-            &mut |mut row| {
-                let cursor = (row.int()?, row.int()?);
-                let (artifact_type, id) = (row.text()?, row.text()?);
-                let (visibility, flags, expires_at) = (row.int()?, row.int()?, row.opt_int()?);
-                let standing = Standing::from_columns(visibility, flags, expires_at, row.count()?);
-                let hash = row.opt_blob()?.and_then(|sum| sum.first_chunk().copied());
-                let owner = row.opt_blob()?.map_or(Ok(Owner::default()), |bytes| Owner::decode(&bytes))?;
-                let (table, file, place) = (row.opt_text()?, row.opt_text()?, row.opt_int()?);
-                let location = match (table, file, place.and_then(|row| u64::try_from(row).ok())) {
-                    (Some(table), Some(file), Some(row)) => Some(Location { table, file, row }),
-                    _ => None,
-                };
-                let phase = row.opt_int()?;
-                let (has_content, is_unconfirmed) = (phase.is_some(), phase.is_some_and(|p| p != CONFIRMED));
+            &mut |row| {
+                let cursor = (row.int(), row.int());
+                let (artifact_type, id) = (row.text(), row.text());
+                let (owner, standing, hash, location) = parse_version(row);
+                let phase = row.opt_int();
                 page.push(ListedVersion {
                     cursor,
                     artifact_type,
@@ -149,10 +140,10 @@ impl Ledger {
                     standing,
                     hash,
                     location,
-                    has_content,
-                    is_unconfirmed,
+                    has_content: phase.is_some(),
+                    is_unconfirmed: phase.is_some_and(|phase| phase != CONFIRMED),
                 });
-                Ok(ControlFlow::Continue(()))
+                ControlFlow::Continue(())
             },
         )?;
         Ok(page)
@@ -169,9 +160,9 @@ impl Ledger {
             "SELECT f.path FROM files f JOIN tables t ON t.tab = f.tab \
              WHERE f.path > ?2 AND f.removed_at IS NULL AND t.name = ?1 ORDER BY f.path LIMIT ?3",
             &[Param::Text(table), Param::Text(after), Param::Int(stored(count.min(PAGE_ROW_COUNT_MAX)))],
-            &mut |mut row| {
-                page.push(row.text()?);
-                Ok(ControlFlow::Continue(()))
+            &mut |row| {
+                page.push(row.text());
+                ControlFlow::Continue(())
             },
         )?;
         Ok(page)

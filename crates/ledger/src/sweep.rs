@@ -53,9 +53,9 @@ impl Ledger {
                      (SELECT version FROM outbox WHERE lane = ?1 AND due <= ?2 ORDER BY due LIMIT ?3) \
                      RETURNING content",
                     &[Param::Int(lane), Param::Int(instant(now)), Param::Int(left)],
-                    &mut |mut row| {
-                        released.push(row.int()?);
-                        Ok(ControlFlow::Continue(()))
+                    &mut |row| {
+                        released.push(row.int());
+                        ControlFlow::Continue(())
                     },
                 )?;
             }
@@ -85,7 +85,7 @@ impl Ledger {
                 &[Param::Int(lane), Param::Int(followed_at), Param::Int(SWEEP_ROW_COUNT_MAX)],
                 &mut |_| {
                     parked_count += 1;
-                    Ok(ControlFlow::Continue(()))
+                    ControlFlow::Continue(())
                 },
             )?;
         }
@@ -94,15 +94,16 @@ impl Ledger {
 
     /// When the next request is to be dropped.
     pub(crate) fn next_ingest_due(&self) -> Result<Option<i64>, LedgerError> {
-        let row = self.one(
+        let found = self.one(
             "SELECT (SELECT MIN(until) FROM ingests WHERE state = 0), \
              (SELECT MIN(until) FROM ingests WHERE state = 1), (SELECT MIN(until) FROM ingests WHERE state = 2)",
             &[],
+            |row| {
+                let running = row.opt_int().map(|until| until.saturating_add(STAGE_GRACE.0));
+                [running, row.opt_int(), row.opt_int()].into_iter().flatten().min()
+            },
         )?;
-        let mut row = row.ok_or(LedgerError::Corrupt)?;
-        let running = row.opt_int()?.map(|until| until.saturating_add(STAGE_GRACE.0));
-        let (finished, dropped) = (row.opt_int()?, row.opt_int()?);
-        Ok([running, finished, dropped].into_iter().flatten().min())
+        Ok(found.flatten())
     }
 
     /// Drops what is left of one request, or a part of it.
@@ -117,9 +118,9 @@ impl Ledger {
         }
         let mut left = SWEEP_ROW_COUNT_MAX;
         while left > 0 {
-            let row = self.one("SELECT ingest FROM ingests WHERE state = 2 LIMIT 1", &[])?;
-            let Some(mut row) = row else { return Ok(false) };
-            left -= self.drop_rows_of(row.int()?, left)?;
+            let ingest = self.number("SELECT ingest FROM ingests WHERE state = 2 LIMIT 1", &[])?;
+            let Some(ingest) = ingest else { return Ok(false) };
+            left -= self.drop_rows_of(ingest, left)?;
         }
         Ok(true)
     }
@@ -133,10 +134,10 @@ impl Ledger {
             "DELETE FROM staged WHERE ingest = ?1 AND line IN \
              (SELECT line FROM staged WHERE ingest = ?1 ORDER BY line LIMIT ?2) RETURNING content, len_bytes",
             &[Param::Int(ingest), Param::Int(row_count_max)],
-            &mut |mut row| {
-                contents.push(row.int()?);
-                len_bytes += row.int()?;
-                Ok(ControlFlow::Continue(()))
+            &mut |row| {
+                contents.push(row.int());
+                len_bytes += row.int();
+                ControlFlow::Continue(())
             },
         )?;
         self.delete_content(&contents)?;
@@ -148,7 +149,7 @@ impl Ledger {
             &[Param::Int(ingest), Param::Int(row_count_max - count)],
             &mut |_| {
                 count += 1;
-                Ok(ControlFlow::Continue(()))
+                ControlFlow::Continue(())
             },
         )?;
         if count < row_count_max {
@@ -160,19 +161,18 @@ impl Ledger {
 
     /// When the next removed file is to be forgotten.
     pub(crate) fn next_file_due(&self) -> Result<Option<i64>, LedgerError> {
-        let row = self.one("SELECT MIN(removed_at) FROM files WHERE removed_at IS NOT NULL", &[])?;
-        let removed_at = row.ok_or(LedgerError::Corrupt)?.opt_int()?;
+        let removed_at =
+            self.number("SELECT MIN(removed_at) FROM files WHERE removed_at IS NOT NULL", &[])?;
         Ok(removed_at.map(|at| at.saturating_add(REMOVED_FILE_KEPT.0)))
     }
 
     /// Forgets one removed file, or some of the versions that lay in it.
     fn forget_file(&self, now: i64) -> Result<bool, LedgerError> {
-        let found = self.one(
+        let found = self.number(
             "SELECT file FROM files WHERE removed_at <= ?1 ORDER BY removed_at LIMIT 1",
             &[Param::Int(now.saturating_sub(REMOVED_FILE_KEPT.0))],
         )?;
-        let Some(mut row) = found else { return Ok(false) };
-        let file = Param::Int(row.int()?);
+        let Some(file) = found.map(Param::Int) else { return Ok(false) };
         let mut count = 0;
         for statement in [
             "UPDATE versions SET file = NULL, row = NULL WHERE (key, version) IN \
@@ -182,7 +182,7 @@ impl Ledger {
         ] {
             self.each(statement, &[file, Param::Int(SWEEP_ROW_COUNT_MAX - count)], &mut |_| {
                 count += 1;
-                Ok(ControlFlow::Continue(()))
+                ControlFlow::Continue(())
             })?;
         }
         if count < SWEEP_ROW_COUNT_MAX {
