@@ -240,6 +240,7 @@ impl Ledger {
             self.plan(now, lease)?;
             conflicts = self.conflicts(lease)?;
             if !conflicts.is_empty() {
+                // Any error will do: it undoes the plan, and the caller gets the conflicts.
                 return Err(LedgerError::Incomplete);
             }
             let summary = self.make_visible(now, lease, ingest.mode, chunk_count)?;

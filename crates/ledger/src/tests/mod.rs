@@ -6,11 +6,11 @@ mod sqlite;
 use firn_types::{mode::Mode, time::Micros, visibility::Visibility};
 
 use crate::{
-    Ledger,
+    Ledger, LedgerError,
     confirm::{DataFile, SeenRow},
     lease::{Begin, Begun, Lease},
     limits::Options,
-    publish::{Committed, Staged, StagedChunk, Summary},
+    publish::{Committed, Conflict, Staged, StagedChunk, Summary},
     read::{Known, Place, Read},
     row::{Owner, StagedRow, Standing},
     tests::sqlite::Sqlite,
