@@ -1,4 +1,8 @@
+mod lake;
+mod leases;
+mod outbox;
 mod publishing;
+mod schema;
 
 #[path = "../../tests/support/sqlite.rs"]
 mod sqlite;
