@@ -6,5 +6,5 @@ const worker = guarded(wasm);
 
 export default { fetch: worker.fetch };
 
-/** The rate of one namespace. */
-export const LimitsObject = worker.durableObject(DurableObject, wasm.LimitsObject);
+/** The ledger of one namespace. */
+export const LedgerObject = worker.durableObject(DurableObject, wasm.LedgerObject);

@@ -27,7 +27,7 @@
 //!         let planned = record.and_then(|record| {
 //!             let digest = content_digest(&record, SoftwareSha256::default());
 //!             let fields = RowFields {
-//!                 version: Version::new(1).expect("1 is a version"),
+//!                 version: Version::new(1),
 //!                 visibility: record.visibility.unwrap_or(Visibility::Public),
 //!                 hash: Some(digest.hash),
 //!                 size_bytes: digest.size_bytes,

@@ -42,8 +42,8 @@ pub struct RequestFields<'a> {
 /// What the server puts into one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFields {
-    /// The version.
-    pub version: Version,
+    /// The version; `None` where the ledger gives it later and adds the member.
+    pub version: Option<Version>,
     /// Who may read the artifact: the record's word, or the default.
     pub visibility: Visibility,
     /// The hash of the content, where one was made.
@@ -99,7 +99,7 @@ impl RowRenderer {
             renderer: self,
             deleted: if record.deleted { "true" } else { "false" },
             visibility: fields.visibility.as_str(),
-            version: fields.version.to_string(),
+            version: fields.version.map(|version| version.to_string()),
             size_bytes: fields.size_bytes.to_string(),
             expires_at: record.expires_at.map(Micros::to_rfc3339),
             hash: fields.hash.map(ContentHash::to_hex),
@@ -109,12 +109,16 @@ impl RowRenderer {
         if row.expires_at.is_some() {
             row.present = row.present.with(ColumnSet::single(EXPIRES_AT));
         }
+        if row.version.is_some() {
+            row.present = row.present.with(ColumnSet::single(VERSION));
+        }
         if row.hash.is_some() {
             row.present = row.present.with(ColumnSet::single(HASH));
         }
         row.len_bytes = row.measure();
-        if row.len_bytes > RECORD_LEN_BYTES_MAX {
-            let len_bytes = row.len_bytes;
+        let version_len_bytes = if row.version.is_some() { 0 } else { VERSION_MEMBER_LEN_BYTES_MAX };
+        let len_bytes = row.len_bytes.saturating_add(version_len_bytes);
+        if len_bytes > RECORD_LEN_BYTES_MAX {
             let detail = format!(
                 "the row has {len_bytes} bytes as it is sent; at most {RECORD_LEN_BYTES_MAX} are allowed"
             );
@@ -146,7 +150,7 @@ pub struct Row<'r, 'a> {
     renderer: &'r RowRenderer,
     deleted: &'static str,
     visibility: &'static str,
-    version: String,
+    version: Option<String>,
     size_bytes: String,
     expires_at: Option<String>,
     hash: Option<String>,
@@ -210,7 +214,7 @@ impl Row<'_, '_> {
             Source::Visibility => Value::Word(self.visibility),
             Source::Deleted => Value::Json(self.deleted),
             Source::ExpiresAt => Value::Word(self.expires_at.as_deref()?),
-            Source::Version => Value::Json(&self.version),
+            Source::Version => Value::Json(self.version.as_deref()?),
             Source::Hash => Value::Word(self.hash.as_deref()?),
             Source::SizeBytes => Value::Json(&self.size_bytes),
         };
@@ -280,9 +284,11 @@ const fn sources() -> [Source; COLUMN_COUNT] {
     sources
 }
 
+/// Longest member that the ledger adds to a row without a version: `"version":`, 16 digits and a comma.
+const VERSION_MEMBER_LEN_BYTES_MAX: usize = 27;
+
 /// The columns of [`SOURCES`] that every row has.
 const IN_EVERY_ROW: ColumnSet = ColumnSet::single(NS)
-    .with(ColumnSet::single(VERSION))
     .with(ColumnSet::single(VISIBILITY))
     .with(ColumnSet::single(DELETED))
     .with(ColumnSet::single(SIZE_BYTES));

@@ -133,7 +133,7 @@ mod properties {
             let pushed = record.and_then(|record| {
                 let digest = content_digest(&record, SoftwareSha256::default());
                 let fields = RowFields {
-                    version: clock.next(Micros(0)),
+                    version: Some(clock.next(Micros(0))),
                     visibility: record.visibility.unwrap_or(Visibility::Public),
                     hash: Some(digest.hash),
                     size_bytes: digest.size_bytes,

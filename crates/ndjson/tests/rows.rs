@@ -30,7 +30,7 @@ mod rows {
 
     fn fields() -> RowFields {
         let hash = Some(ContentHash([0xA5; 32]));
-        RowFields { version: Version::new(7).unwrap(), visibility: Visibility::Org, hash, size_bytes: 42 }
+        RowFields { version: Version::new(7), visibility: Visibility::Org, hash, size_bytes: 42 }
     }
 
     fn record(line: &str) -> Record<'_> {

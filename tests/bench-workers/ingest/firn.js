@@ -1,9 +1,9 @@
 // Firn's ingest Worker as it was built. STUB=on takes the stream away: the text of a chunk is not decoded, not parsed
 // and not sent, so that what is left is what Firn itself does.
 import { memoryLenBytes } from "./hook.js";
-import worker, { LimitsObject } from "./worker.js";
+import worker, { LedgerObject } from "./worker.js";
 
-export { LimitsObject };
+export { LedgerObject };
 
 // Everything else that Firn decodes is shorter, but for a last chunk that is.
 const CHUNK_LEN_BYTES_MIN = 64 * 1024;

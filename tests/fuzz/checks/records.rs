@@ -257,7 +257,7 @@ fn check_row(record: &Record<'_>, members: &Members) {
         ingest_id: "i-1",
     });
     let fields = RowFields {
-        version: Version::new(VERSION_MAX).expect("it is a version"),
+        version: Version::new(VERSION_MAX),
         visibility: record.visibility.unwrap_or(Visibility::User),
         hash: Some(digest.hash),
         size_bytes: digest.size_bytes,

@@ -1,24 +1,20 @@
-//! What a publish asks of the deployment: versions, hashes, and the terms of a namespace.
-
-use std::cell::RefCell;
+//! What a publish asks of the deployment: hashes, ledgers, streams, kept answers, and the terms of a namespace.
 
 use firn_api::{
+    ingest::sink::{AnswerStore, LedgerPort, SinkError, StreamPort},
     ingest::{
         admit::Admitted,
+        ledger_sink::LedgerSink,
         publish::{Limits, PublishContext, Terms},
     },
-    ports::Clock,
     problem::Problem,
-    tenancy::terms,
+    tenancy::allowed,
 };
-use firn_platform::{HostSha256, Setting, WallClock};
-use firn_types::{
-    key::Namespace,
-    version::{Version, VersionClock},
-};
-use worker::Env;
+use firn_platform::{HostSha256, Setting, call_ledger};
+use firn_types::{error::ErrorCode, key::Namespace, mode::Mode};
+use worker::{Env, console_error};
 
-use crate::tenants::Tenants;
+use crate::{registry::register_ledger, stream::Streams, tenants::Tenants};
 
 /// Ceiling of a body's length before its namespace is known: what Cloudflare passes on in its smallest plan.
 const CEILING_LEN_BYTES: u32 = 100_000_000;
@@ -26,40 +22,94 @@ const CEILING_LEN_BYTES: u32 = 100_000_000;
 /// Ceiling of a body's records before its namespace is known.
 const CEILING_RECORD_COUNT: u32 = 1_000_000;
 
-thread_local! {
-    /// Of this isolate alone: until the ledger gives versions, two isolates may give the same one.
-    static CLOCK: RefCell<VersionClock> = RefCell::new(VersionClock::default());
+/// How long a finished answer is kept (design.md §3).
+const ANSWER_KEPT_SECS: u64 = 24 * 60 * 60;
+
+/// The deployment's bindings.
+pub(crate) struct Deployment<'e>(pub(crate) &'e Env);
+
+impl LedgerPort for Deployment<'_> {
+    async fn call(&self, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
+        call_ledger(self.0, ns, message).await
+    }
+}
+
+impl StreamPort for Deployment<'_> {
+    async fn send(&self, mode: Mode, json: &[u8]) -> Result<(), SinkError> {
+        Streams(self.0).send(mode, json).await
+    }
+}
+
+impl AnswerStore for Deployment<'_> {
+    async fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.0.kv("FIRN_CONFIG").ok()?.get(&answer_key(key)).bytes().await.ok().flatten()
+    }
+
+    async fn put(&self, key: &str, answer: Vec<u8>) {
+        let put = async {
+            let kv = self.0.kv("FIRN_CONFIG").map_err(|error| error.to_string())?;
+            let put = kv.put_bytes(&answer_key(key), &answer).map_err(|error| error.to_string())?;
+            put.expiration_ttl(ANSWER_KEPT_SECS).execute().await.map_err(|error| error.to_string())
+        };
+        if let Err(cause) = put.await {
+            // The ledger has it for some minutes more.
+            console_error!(r#"{{"event":"answer_not_kept","cause":"{cause}"}}"#);
+        }
+    }
+}
+
+fn answer_key(key: &str) -> String {
+    format!("answer:{key}")
 }
 
 pub(crate) struct DeploymentContext<'e> {
     tenants: Tenants<'e>,
     admitted: &'e Admitted,
+    sink: &'e LedgerSink<'e, Deployment<'e>>,
     /// Only a bench on the development origin turns hashes off, to tell what they cost.
     hashes: bool,
 }
 
 impl<'e> DeploymentContext<'e> {
-    pub(crate) fn new(env: &'e Env, admitted: &'e Admitted) -> Self {
+    pub(crate) fn new(
+        env: &'e Env,
+        admitted: &'e Admitted,
+        sink: &'e LedgerSink<'e, Deployment<'e>>,
+    ) -> Self {
         let setting = Setting(env);
         let hashes =
             !(setting.is_development() && setting.text("FIRN_RECORD_HASH").as_deref() == Some("off"));
-        Self { tenants: Tenants(env), admitted, hashes }
+        Self { tenants: Tenants(env), admitted, sink, hashes }
     }
 }
 
 impl PublishContext for DeploymentContext<'_> {
     type Hash = HostSha256;
 
-    fn sha256(&self) -> Option<Self::Hash> {
+    fn record_hash(&self) -> Option<Self::Hash> {
         self.hashes.then(HostSha256::default)
     }
 
-    fn next_version(&self) -> Version {
-        CLOCK.with_borrow_mut(|clock| clock.next(WallClock.now()))
+    fn line_hash(&self) -> Option<Self::Hash> {
+        self.sink.has_key().then(HostSha256::default)
     }
 
-    async fn terms(&self, ns: &Namespace) -> Result<Terms, Problem> {
-        terms(&self.tenants, self.admitted, ns).await
+    async fn begin(&self, ns: &Namespace) -> Result<Terms, Problem> {
+        let allowed = allowed(&self.tenants, self.admitted, ns).await?;
+        register_ledger(self.tenants.0, ns).await.map_err(|cause| {
+            Problem::new(ErrorCode::StorageUnavailable, "try again later")
+                .with_header("Retry-After", "2")
+                .because(cause)
+        })?;
+        let record_count_max = allowed.limits.record_count_max;
+        let naming =
+            self.sink.open(ns, allowed.destination.mode, &allowed.allowance, record_count_max).await?;
+        Ok(Terms {
+            destination: allowed.destination,
+            default_visibility: allowed.default_visibility,
+            limits: allowed.limits,
+            naming,
+        })
     }
 }
 

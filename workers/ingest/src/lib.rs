@@ -2,7 +2,9 @@
 
 mod context;
 mod development;
-mod limits_object;
+mod ledger_object;
+mod registry;
+mod sql;
 mod stream;
 mod tenants;
 
@@ -12,8 +14,9 @@ use firn_api::{
     http::{RequestHead, Response},
     ingest::{
         admit::{Admitted, ContentEncoding, PATH, admit},
-        answer::{Answer, respond},
+        answer::{Published, respond},
         gzip::GzipBody,
+        ledger_sink::{LedgerSink, RequestNames},
         publish::{Request as Publish, publish},
         retry::RetrySink,
     },
@@ -21,16 +24,19 @@ use firn_api::{
     problem::Problem,
     tenancy::Tenancy,
 };
+use firn_ledger::row::Owner;
+use firn_ndjson::digest::{ContentHash, Sha256};
 use firn_platform::{
-    RequestBody, Timer, WallClock, WebCrypto, log_problem, random_id, read_head, send_response, token_rules,
+    HostSha256, RequestBody, Timer, WallClock, WebCrypto, log_problem, random_id, read_head, send_response,
+    token_rules,
 };
 use firn_types::{error::ErrorCode, mode::Mode};
 use worker::{Context, Env, Request, Result, event};
 
-pub use limits_object::LimitsObject;
+pub use ledger_object::LedgerObject;
 
 use crate::{
-    context::{DeploymentContext, ceilings},
+    context::{Deployment, DeploymentContext, ceilings},
     tenants::Tenants,
 };
 
@@ -75,19 +81,13 @@ async fn ingest(
     let rules = token_rules(env, context).map_err(broken)?;
     let ceilings = ceilings(env).map_err(broken)?;
     let admitted = admit(head, &rules, &WebCrypto, now, ceilings.body_len_bytes_max).await?;
-    let publishing = Publish {
-        identity: &admitted.identity,
-        now,
-        ingest_id: &random_id(),
-        request_id: &head.request_id,
-        ceilings,
-    };
+    let publishing = Publish { identity: &admitted.identity, now, request_id: &head.request_id, ceilings };
     let body = RequestBody::new(request);
-    let answer = match admitted.encoding {
+    let published = match admitted.encoding {
         ContentEncoding::Identity => run(env, &admitted, &publishing, body).await,
         ContentEncoding::Gzip => run(env, &admitted, &publishing, GzipBody::new(body)).await,
-    };
-    respond(&answer?)
+    }?;
+    respond(published)
 }
 
 async fn run(
@@ -95,11 +95,31 @@ async fn run(
     admitted: &Admitted,
     publishing: &Publish<'_>,
     mut body: impl Body,
-) -> core::result::Result<Answer, Problem> {
-    let context = DeploymentContext::new(env, admitted);
-    let sink = RetrySink::new(stream::StreamSink::new(env), Timer);
+) -> core::result::Result<Published, Problem> {
+    let deployment = Deployment(env);
+    let identity = &admitted.identity;
+    let owner =
+        Owner { iss: Some(identity.issuer.clone()), org: identity.org.clone(), sub: identity.sub.clone() };
+    let ingest_id = random_id();
+    let key = admitted.idempotency_key.as_deref().map(|key| answer_name(&owner, key));
+    let names =
+        RequestNames { ingest_id: &ingest_id, now: publishing.now, owner: &owner, key: key.as_deref() };
+    let sink = LedgerSink::new(names, &deployment);
+    let context = DeploymentContext::new(env, admitted, &sink);
     let idle = Tenants(env).destination(admitted.mode.unwrap_or(Mode::Build))?;
-    publish(publishing, &context, &sink, &mut body, &idle).await
+    publish(publishing, &context, &RetrySink::new(&sink, Timer), &mut body, &idle).await
+}
+
+/// Under which an answer is kept: hex of SHA-256 over length-prefixed parts. A key is its caller's own.
+fn answer_name(owner: &Owner, key: &str) -> String {
+    let mut parts = Vec::new();
+    for part in [owner.iss.as_deref(), owner.org.as_deref(), owner.sub.as_deref(), Some(key)] {
+        // A missing part is not an empty one.
+        let len = part.map_or(u64::MAX, |part| part.len() as u64);
+        parts.extend_from_slice(&len.to_be_bytes());
+        parts.extend_from_slice(part.unwrap_or_default().as_bytes());
+    }
+    ContentHash(HostSha256::default().finish(&parts)).to_hex()
 }
 
 fn broken(cause: String) -> Problem {

@@ -1,7 +1,6 @@
 //! The Pipelines binding: `send(records)`, which `worker` does not wrap.
 
-use firn_api::ports::{ChunkSink, Durability, SinkError};
-use firn_ndjson::chunk::Chunk;
+use firn_api::ingest::sink::{SinkError, StreamPort};
 use firn_types::mode::Mode;
 use js_sys::JsString;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
@@ -33,19 +32,13 @@ fn records_of(json: &[u8]) -> Result<JsValue, JsValue> {
     parse_json(&TextDecoder::new().decode(json))
 }
 
-/// Sends each chunk to the stream of its mode as it is staged.
-pub(crate) struct StreamSink<'e> {
-    env: &'e Env,
-}
+/// The streams of the deployment, one for each mode.
+pub(crate) struct Streams<'e>(pub(crate) &'e Env);
 
-impl<'e> StreamSink<'e> {
-    pub(crate) const fn new(env: &'e Env) -> Self {
-        Self { env }
-    }
-
+impl Streams<'_> {
     fn pipeline(&self, mode: Mode) -> Result<Pipeline, SinkError> {
         let name = format!("STREAM_{}", mode.as_str().to_ascii_uppercase());
-        let binding = js_sys::Reflect::get(self.env, &name.as_str().into()).unwrap_or(JsValue::UNDEFINED);
+        let binding = js_sys::Reflect::get(self.0, &name.as_str().into()).unwrap_or(JsValue::UNDEFINED);
         if binding.is_undefined() {
             return Err(SinkError::Unavailable(format!("there is no binding {name}")));
         }
@@ -54,23 +47,13 @@ impl<'e> StreamSink<'e> {
     }
 }
 
-impl ChunkSink for StreamSink<'_> {
-    fn durability(&self) -> Durability {
-        Durability::WhenStaged
-    }
-
-    async fn stage(&self, mode: Mode, chunk: &Chunk) -> Result<(), SinkError> {
+impl StreamPort for Streams<'_> {
+    async fn send(&self, mode: Mode, json: &[u8]) -> Result<(), SinkError> {
         let pipeline = self.pipeline(mode)?;
-        let records = records_of(&chunk.json).map_err(|error| SinkError::Refused(message(&error)))?;
+        let records = records_of(json).map_err(|error| SinkError::Refused(message(&error)))?;
         pipeline.send(&records).await.map_err(|error| classify(&error))?;
         Ok(())
     }
-
-    async fn commit(&self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    async fn abort(&self) {}
 }
 
 /// The binding has no error types. A `TypeError` and what names a limit would fail again; the rest may pass.
@@ -92,6 +75,6 @@ fn retry_after_ms(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(1_000)
 }
 
-fn message(error: &JsValue) -> String {
+pub(crate) fn message(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| e.message().into())
 }

@@ -1,16 +1,11 @@
-//! What the deployment knows of its namespaces: their configuration in KV, and their rate in a Durable Object each.
+//! What the deployment knows of its namespaces: their configuration in KV.
 
 use std::{cell::RefCell, collections::HashMap};
 
-use firn_api::{
-    ingest::answer::Destination,
-    ports::Clock,
-    problem::Problem,
-    tenancy::{RateDecision, Tenancy},
-};
+use firn_api::{ingest::answer::Destination, ports::Clock, problem::Problem, tenancy::Tenancy};
 use firn_platform::{Setting, WallClock};
 use firn_types::{error::ErrorCode, key::Namespace, mode::Mode, tenant::TenantConfig, time::Micros};
-use worker::{Env, Method, Request, RequestInit};
+use worker::Env;
 
 /// Configurations that one isolate holds; more namespaces than that in one isolate begin anew.
 const HELD_COUNT_MAX: usize = 1_000;
@@ -19,7 +14,7 @@ thread_local! {
     static HELD: RefCell<HashMap<Namespace, (Micros, TenantConfig)>> = RefCell::default();
 }
 
-/// KV and the limits objects.
+/// The configurations in KV.
 pub(crate) struct Tenants<'e>(pub(crate) &'e Env);
 
 impl Tenants<'_> {
@@ -58,26 +53,6 @@ impl Tenancy for Tenants<'_> {
             held.insert(ns.clone(), (now, config.clone()));
         });
         Ok(config)
-    }
-
-    async fn take(&self, ns: &Namespace, limit: u64) -> Result<RateDecision, Problem> {
-        let ask = async {
-            let stub = self.0.durable_object("LIMITS")?.get_by_name(ns.as_str())?;
-            let mut init = RequestInit::new();
-            init.with_method(Method::Post);
-            let request = Request::new_with_init(&format!("http://limits/take?limit={limit}"), &init)?;
-            let answer = stub.fetch_with_request(request).await?;
-            let left = answer.headers().get("X-Left")?.and_then(|left| left.parse().ok()).unwrap_or(0);
-            Ok::<_, worker::Error>(match answer.status_code() {
-                429 => RateDecision::Limited { retry_after_secs: left },
-                _ => RateDecision::Allowed { remaining: left },
-            })
-        };
-        ask.await.map_err(|error| {
-            Problem::new(ErrorCode::StorageUnavailable, "try again later")
-                .with_header("Retry-After", "2")
-                .because(error.to_string())
-        })
     }
 
     fn destination(&self, mode: Mode) -> Result<Destination, Problem> {

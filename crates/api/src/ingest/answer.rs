@@ -4,6 +4,7 @@ use firn_ndjson::error::LineError;
 use firn_types::{error::ErrorCode, mode::Mode, time::Micros};
 use serde::Serialize;
 
+use super::sink::Committed;
 use crate::{http::Response, problem::Problem};
 
 /// One rejected line, as the answer lists it.
@@ -33,8 +34,6 @@ impl LineReport {
 pub struct Answer {
     /// Records taken.
     pub accepted: u64,
-    /// Of those, records that were equal to what is stored, so that nothing was written.
-    pub unchanged: u64,
     /// Records not taken.
     pub rejected: u64,
     /// Chunks taken.
@@ -69,22 +68,37 @@ impl Destination {
     }
 }
 
+/// What a publish came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Something was taken, or there was nothing to take.
+    Taken {
+        /// The answer to send.
+        committed: Committed,
+        /// Whether it lists rejected lines.
+        is_partial: bool,
+    },
+    /// No line was taken.
+    Nothing(Answer),
+}
+
 /// The answer with its status: 200 all taken (or nothing to take), 207 some.
 ///
 /// # Errors
 /// 400 where no line was taken, with the answer's fields as members of the problem.
-pub fn respond(answer: &Answer) -> Result<Response, Problem> {
-    let status = match (answer.accepted, answer.rejected) {
-        (_, 0) => 200,
-        (0, _) => {
-            let detail = format!("all {} records were rejected; errors lists the first", answer.rejected);
-            return Err(Problem::new(ErrorCode::NothingAccepted, detail).with_members(answer));
+pub fn respond(published: Published) -> Result<Response, Problem> {
+    match published {
+        Published::Taken { committed, is_partial } => {
+            let response = Response::new(if is_partial { 207 } else { 200 })
+                .with("Content-Type", "application/json")
+                .with("Cache-Control", "no-store")
+                .with_body(committed.answer);
+            Ok(if committed.is_replayed { response.with("X-Idempotency-Replayed", "true") } else { response })
         }
-        _ => 207,
-    };
-    let body = serde_json::to_vec(answer).map_err(|e| Problem::new(ErrorCode::Internal, "").because(&e))?;
-    Ok(Response::new(status)
-        .with("Content-Type", "application/json")
-        .with("Cache-Control", "no-store")
-        .with_body(body))
+        Published::Nothing(answer) => {
+            let detail = format!("all {} records were rejected; errors lists the first", answer.rejected);
+            let problem = Problem::new(ErrorCode::NothingAccepted, detail).with_members(&answer);
+            Err(problem.with_member("unchanged", 0))
+        }
+    }
 }

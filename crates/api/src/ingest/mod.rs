@@ -7,10 +7,13 @@
 
 pub mod admit;
 pub mod answer;
+mod digests;
 pub mod gzip;
 mod gzip_header;
+pub mod ledger_sink;
 pub mod publish;
 mod refusal;
 pub mod retry;
+pub mod sink;
 mod tally;
 mod visibility;

@@ -1,20 +1,20 @@
 //! The body of an ingest request: lines to records to chunks to the sink, with bounded memory.
 //!
-//! Preview and build are all-or-nothing in their contract. Their sink stages chunks; while a sink takes chunks for good
-//! as they are staged ([`Durability::WhenStaged`]), a bad line stops sending, and the answer tells which lines were
-//! taken before it. Bulk skips bad lines. Every mode reads to the end of the body, so that the counts are exact; only a
-//! limit of the request ends the reading.
+//! Preview and build are all-or-nothing: a line that is rejected ends the sending, and the sink drops what it staged.
+//! Bulk skips bad lines. Every mode reads to the end of the body, so that the counts are exact; only a limit of the
+//! request ends the reading.
 
 use std::{pin::pin, task::Poll};
 
 use bytes::Bytes;
 use firn_auth::identity::Identity;
+use firn_ledger::row::Standing;
 use firn_ndjson::{
     chunk::{Chunk, Chunker},
     digest::{Sha256, content_digest, content_size_bytes},
     error::LineError,
     frame::{Framer, Line},
-    record::{Record, parse_record, too_large},
+    record::{IfVersion, Record, parse_record, too_large},
     row::{RequestFields, RowFields, RowRenderer},
 };
 use firn_types::{
@@ -33,13 +33,16 @@ use futures::{
 
 use super::{
     admit::{body_too_large, check_namespace},
-    answer::{Answer, Destination},
+    answer::{Answer, Destination, Published},
+    digests::BodyDigests,
+    ledger_sink::{Naming, plain_answer},
     refusal::{body_problem, sink_problem},
     tally::{Lines, Tally},
     visibility::resolve_visibility,
 };
 use crate::{
-    ports::{Body, BodyError, ChunkSink, Durability, SinkError},
+    ingest::sink::{ChunkSink, Closing, Committed, Outgoing, RowHead, SinkError},
+    ports::{Body, BodyError},
     problem::Problem,
 };
 
@@ -64,34 +67,34 @@ pub struct Terms {
     pub default_visibility: Visibility,
     /// The namespace's limits.
     pub limits: Limits,
+    /// How its rows are named.
+    pub naming: Naming,
 }
 
 /// What a publish needs from outside it.
 #[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
 pub trait PublishContext {
-    /// The hash of one record.
+    /// A hash.
     type Hash: Sha256;
 
-    /// A fresh hash; `None` where records are measured but not hashed.
-    fn sha256(&self) -> Option<Self::Hash>;
+    /// A fresh hash of one record; `None` where records are measured but not hashed.
+    fn record_hash(&self) -> Option<Self::Hash>;
 
-    /// The version of the next record. Here, and only here, versions are given while no ledger gives them.
-    fn next_version(&self) -> Version;
+    /// A fresh hash of lines, where the request has an idempotency key.
+    fn line_hash(&self) -> Option<Self::Hash>;
 
-    /// The terms of a namespace that the caller may write; called once, before anything is staged. A namespace that
-    /// is over its rate, or whose configuration is broken, is a problem.
-    async fn terms(&self, ns: &Namespace) -> Result<Terms, Problem>;
+    /// Begins in a namespace that the caller may write; called once, before anything is staged. A namespace that is
+    /// over its rate, whose configuration is broken, or where the key is taken, is a problem.
+    async fn begin(&self, ns: &Namespace) -> Result<Terms, Problem>;
 }
 
-/// Who publishes and when.
-#[derive(Clone, Debug)]
+/// Who publishes.
+#[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The caller.
     pub identity: &'a Identity,
-    /// The time that rows carry.
+    /// The time of the answer.
     pub now: Micros,
-    /// Names this request in its rows. Ours, never the caller's choice, so that no two requests share it.
-    pub ingest_id: &'a str,
     /// Names this request in its answer and in the log.
     pub request_id: &'a str,
     /// Limits until the namespace is known.
@@ -102,14 +105,14 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// The problems of the contract that concern the whole request; then nothing was taken, except where the problem's
-/// `accepted` says otherwise (a body that breaks off while a sink takes chunks as they come).
+/// `accepted` says otherwise (a bulk body that breaks off).
 pub async fn publish(
     request: &Request<'_>,
     context: &impl PublishContext,
     sink: &impl ChunkSink,
     body: &mut impl Body,
     idle: &Destination,
-) -> Result<Answer, Problem> {
+) -> Result<Published, Problem> {
     let mut publisher = Publisher {
         request,
         context,
@@ -117,6 +120,11 @@ pub async fn publish(
         started: None,
         in_flight: FuturesUnordered::new(),
         tally: Tally::default(),
+        taken: Lines::default(),
+        digests: context
+            .line_hash()
+            .zip(context.line_hash())
+            .map(|(chunk, body)| BodyDigests::new(chunk, body)),
         record_count: 0,
         stopped: None,
         sink_failure: None,
@@ -146,8 +154,18 @@ struct Started {
     terms: Terms,
     renderer: RowRenderer,
     chunker: Chunker,
-    /// Lines of the records in the chunk that is still open.
-    open_lines: Lines,
+    open: OpenChunk,
+    chunk_count: u64,
+    /// Bulk: the version of the next row.
+    next_version: Option<i64>,
+    row_count: u64,
+}
+
+/// What belongs to the chunk that is still open.
+#[derive(Default)]
+struct OpenChunk {
+    lines: Lines,
+    rows: Vec<RowHead>,
 }
 
 /// Why nothing more is sent.
@@ -159,20 +177,23 @@ enum Stopped {
     Reading,
 }
 
-struct Publisher<'a, C, S> {
+struct Publisher<'a, C: PublishContext, S> {
     request: &'a Request<'a>,
     context: &'a C,
     sink: &'a S,
     started: Option<Started>,
     in_flight: FuturesUnordered<LocalBoxFuture<'a, Sent>>,
     tally: Tally,
+    /// All-or-nothing: the records that are valid, staged or not.
+    taken: Lines,
+    digests: Option<BodyDigests<C::Hash>>,
     record_count: u64,
     stopped: Option<Stopped>,
     sink_failure: Option<SinkError>,
 }
 
 struct Sent {
-    chunk: Chunk,
+    outgoing: Outgoing,
     lines: Lines,
     result: Result<(), SinkError>,
 }
@@ -250,27 +271,42 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             Err(error) => Err(error),
         };
         match pushed {
-            Ok(Some((chunk, lines))) => self.send(chunk, lines).await,
-            Ok(None) => {}
-            Err(error) => self.reject(number, error),
+            Ok(closed) => {
+                if let Some((chunk, open)) = closed {
+                    self.send(chunk, open).await;
+                }
+                self.note_line(&line);
+            }
+            Err(error) => {
+                self.note_line(&line);
+                self.reject(number, error);
+            }
         }
         Ok(())
     }
 
-    /// Adds a record to the open chunk. The inner result is about the line, the outer one about the request.
+    /// After a chunk that closed before this line was sent: its digest ends there.
+    fn note_line(&mut self, line: &Line<'_>) {
+        if let Some(digests) = &mut self.digests {
+            digests.push(line);
+        }
+    }
+
+    /// Adds a record to the open chunk; gives the chunk that closed before it. The inner result is about the line, the
+    /// outer one about the request.
     async fn push(
         &mut self,
         line: u64,
         record: &Record<'_>,
-    ) -> Result<Result<Option<(Chunk, Lines)>, LineError>, Problem> {
+    ) -> Result<Result<Option<(Chunk, OpenChunk)>, LineError>, Problem> {
         self.start(&record.key.ns).await?;
         let Some(started) = &mut self.started else { return Ok(Ok(None)) };
         if record.key.ns != started.ns {
             let detail = "ns is not the namespace of this request; one request writes one namespace";
             return Ok(Err(LineError::of_field(LineErrorCode::NamespaceMismatch, "ns", detail)));
         }
-        let mode = started.terms.destination.mode;
-        if mode == Mode::Bulk && record.if_version.is_some() {
+        let is_bulk = started.terms.destination.mode == Mode::Bulk;
+        if is_bulk && record.if_version.is_some() {
             let detail = "if_version needs an all-or-nothing mode";
             return Ok(Err(LineError::of_field(LineErrorCode::IfVersionInBulk, "if_version", detail)));
         }
@@ -280,22 +316,14 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
                 Err(error) => return Ok(Err(error)),
             };
         if self.stopped.is_some() {
-            self.tally.reject(line, not_sent());
+            self.taken.push(line);
             return Ok(Ok(None));
         }
-        let digest = self.context.sha256().map(|sha256| content_digest(record, sha256));
-        let fields = RowFields {
-            version: self.context.next_version(),
-            visibility,
-            hash: digest.map(|digest| digest.hash),
-            size_bytes: digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes),
-        };
-        Ok(started.renderer.plan_row(record, &fields).map(|row| {
-            let closed = started.chunker.push_row(line, &row);
-            let closed = closed.map(|chunk| (chunk, std::mem::take(&mut started.open_lines)));
-            started.open_lines.push(line);
-            closed
-        }))
+        let pushed = started.push(line, record, visibility, self.context);
+        if pushed.is_ok() && !is_bulk {
+            self.taken.push(line);
+        }
+        Ok(pushed)
     }
 
     /// Fixes the namespace of the request by its first valid record.
@@ -305,20 +333,27 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         }
         let ns = self.request.identity.single_namespace().unwrap_or(ns);
         check_namespace(self.request.identity, ns)?;
-        let terms = self.context.terms(ns).await?;
+        let terms = self.context.begin(ns).await?;
         let mode = terms.destination.mode;
         let identity = self.request.identity;
         let renderer = RowRenderer::new(&RequestFields {
             owner_iss: Some(&identity.issuer),
             owner_org: identity.org.as_deref(),
             owner_sub: identity.sub.as_deref(),
-            ts: self.request.now,
+            ts: terms.naming.ts,
             mode,
-            ingest_id: self.request.ingest_id,
+            ingest_id: &terms.naming.ingest_id,
         });
-        let chunker = Chunker::new(mode.chunk_len_bytes_max());
-        self.started =
-            Some(Started { ns: ns.clone(), terms, renderer, chunker, open_lines: Lines::default() });
+        self.started = Some(Started {
+            ns: ns.clone(),
+            next_version: terms.naming.first_version,
+            terms,
+            renderer,
+            chunker: Chunker::new(mode.chunk_len_bytes_max()),
+            open: OpenChunk::default(),
+            chunk_count: 0,
+            row_count: 0,
+        });
         if mode != Mode::Bulk && self.tally.rejected > 0 {
             self.stop_sending();
         }
@@ -342,40 +377,45 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         self.stopped = self.stopped.or(Some(Stopped::Sending));
         if let Some(started) = &mut self.started {
             started.chunker.finish();
-            let lines = std::mem::take(&mut started.open_lines);
-            self.tally.reject_all(&lines, LineErrorCode::NotSent, NOT_SENT);
+            started.open = OpenChunk::default();
         }
     }
 
-    /// A limit of the request was met at a line. Where nothing was taken, that is a problem; where something was, the
-    /// reading ends and the answer says where.
+    /// A limit of the request was met at a line. Where nothing was taken, that is a problem; where bulk took something,
+    /// the reading ends and the answer says where.
     fn meet_limit(&mut self, line: u64, problem: Problem) -> Result<(), Problem> {
-        let bulk_took = self.mode() == Some(Mode::Bulk)
-            && self.started.as_ref().is_some_and(|s| !s.open_lines.is_empty());
-        if !bulk_took && self.tally.accepted == 0 && self.in_flight.is_empty() {
+        let took_something = self.mode() == Some(Mode::Bulk)
+            && (self.tally.accepted > 0
+                || !self.in_flight.is_empty()
+                || self.started.as_ref().is_some_and(|started| !started.open.lines.is_empty()));
+        if !took_something {
             return Err(problem);
-        }
-        if self.mode() != Some(Mode::Bulk) {
-            self.stop_sending();
         }
         self.tally.reject(line, LineError::of_line(LineErrorCode::LimitReached, problem.detail));
         self.stopped = Some(Stopped::Reading);
         Ok(())
     }
 
-    async fn send(&mut self, chunk: Chunk, lines: Lines) {
+    async fn send(&mut self, chunk: Chunk, open: OpenChunk) {
         if self.in_flight.len() >= CHUNKS_IN_FLIGHT_MAX {
             self.receive().await;
         }
-        let Some(mode) = self.mode() else { return };
+        let Some(started) = &mut self.started else { return };
+        let mode = started.terms.destination.mode;
+        let idx = started.chunk_count;
+        started.chunk_count += 1;
+        let digest = match (&mut self.digests, self.context.line_hash()) {
+            (Some(digests), Some(fresh)) => digests.close_chunk(fresh).to_vec(),
+            _ => Vec::new(),
+        };
         if self.stopped == Some(Stopped::Sending) {
-            self.tally.reject_all(&lines, LineErrorCode::NotSent, NOT_SENT);
             return;
         }
+        let outgoing = Outgoing { idx, mode, chunk, rows: open.rows, digest };
         let sink = self.sink;
         let sent = async move {
-            let result = sink.stage(mode, &chunk).await;
-            Sent { chunk, lines, result }
+            let result = sink.stage(&outgoing).await;
+            Sent { outgoing, lines: open.lines, result }
         };
         self.in_flight.push(sent.boxed_local());
         // A future does nothing until it is polled: this starts the send before the next line is read.
@@ -393,20 +433,19 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
     fn received(&mut self, sent: Option<Sent>) {
         let Some(sent) = sent else { return };
         if let Some(started) = &mut self.started {
-            started.chunker.recycle(sent.chunk.json);
+            started.chunker.recycle(sent.outgoing.chunk.json);
         }
         match sent.result {
-            Ok(()) => self.tally.accept(&sent.lines),
-            Err(failure) => {
-                self.tally.reject_all(
-                    &sent.lines,
-                    LineErrorCode::ChunkFailed,
-                    "the stream did not take the chunk",
-                );
+            Ok(()) if sent.outgoing.mode == Mode::Bulk => self.tally.accept(&sent.lines),
+            Ok(()) => {}
+            Err(failure) if sent.outgoing.mode == Mode::Bulk => {
+                let detail = "the stream did not take the chunk";
+                self.tally.reject_all(&sent.lines, LineErrorCode::ChunkFailed, detail);
                 self.sink_failure.get_or_insert(failure);
-                if self.mode() != Some(Mode::Bulk) {
-                    self.stop_sending();
-                }
+            }
+            Err(failure) => {
+                self.sink_failure.get_or_insert(failure);
+                self.stop_sending();
             }
         }
     }
@@ -417,46 +456,122 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         }
     }
 
-    async fn finish(mut self, idle: &Destination) -> Result<Answer, Problem> {
+    async fn finish(mut self, idle: &Destination) -> Result<Published, Problem> {
         let last = self
             .started
             .as_mut()
-            .and_then(|started| Some((started.chunker.finish()?, std::mem::take(&mut started.open_lines))));
-        if let Some((chunk, lines)) = last {
-            self.send(chunk, lines).await;
+            .and_then(|started| Some((started.chunker.finish()?, std::mem::take(&mut started.open))));
+        if let Some((chunk, open)) = last {
+            self.send(chunk, open).await;
         }
         self.settle().await;
-        let is_failed = self.tally.rejected > 0 && self.mode() != Some(Mode::Bulk);
+        let is_bulk = self.mode() == Some(Mode::Bulk);
+        let is_failed = match &self.sink_failure {
+            // Nothing of the body is the key's, or nothing was taken at all.
+            Some(SinkError::Mismatch | SinkError::LeaseLost) => true,
+            Some(_) => !is_bulk || self.tally.accepted == 0,
+            None => false,
+        };
         if is_failed {
             self.sink.abort().await;
-        } else if let Err(failure) = self.sink.commit().await {
-            return Err(sink_problem(&failure));
+            let failure = self.sink_failure.unwrap_or(SinkError::Mismatch);
+            return Err(sink_problem(&failure).with_member("accepted", self.tally.accepted));
         }
-        if is_failed && self.sink.durability() == Durability::WhenCommitted {
-            self.tally.accepted = 0;
+        if self.tally.rejected > 0 && (!is_bulk || self.tally.accepted == 0) {
+            self.sink.abort().await;
+            self.tally.reject_taken(&self.taken, LineErrorCode::NotSent, NOT_SENT);
+            return Ok(Published::Nothing(self.answer(idle)));
         }
-        if self.tally.accepted == 0
-            && let Some(failure) = &self.sink_failure
-        {
-            return Err(sink_problem(failure));
+        if !is_bulk {
+            self.tally.accepted = self.taken.count();
+            self.tally.chunks = self.started.as_ref().map_or(0, |started| started.chunk_count);
         }
+        let body_digest = self.digests.take().map(BodyDigests::finish);
+        let answer = self.answer(idle);
+        let closing = Closing {
+            chunk_count: self.started.as_ref().map_or(0, |started| started.chunk_count),
+            record_count: self.started.as_ref().map_or(0, |started| started.row_count),
+            body_digest,
+            answer: &answer,
+        };
+        match self.sink.commit(&closing).await {
+            Ok(committed) => Ok(Published::Taken { committed, is_partial: answer.rejected > 0 }),
+            // Bulk is taken, chunk by chunk; only that it is finished could not be written down.
+            Err(failure) if is_bulk && failure != SinkError::Mismatch => {
+                self.sink.abort().await;
+                let answer = plain_answer(&answer);
+                Ok(Published::Taken { committed: Committed { answer, is_replayed: false }, is_partial: true })
+            }
+            Err(failure) => {
+                self.sink.abort().await;
+                Err(sink_problem(&failure).with_member("accepted", 0))
+            }
+        }
+    }
+
+    fn answer(&mut self, idle: &Destination) -> Answer {
+        let errors = self.tally.take_errors();
         let destination = self.started.as_ref().map_or(idle, |started| &started.terms.destination);
-        Ok(Answer {
+        Answer {
             accepted: self.tally.accepted,
-            unchanged: 0,
             rejected: self.tally.rejected,
             chunks: self.tally.chunks,
             pipeline: destination.pipeline.clone(),
             mode: destination.mode.as_str(),
             estimated_available_at: destination.available_at(self.request.now).to_rfc3339(),
-            errors: self.tally.into_errors(),
+            errors,
             request_id: self.request.request_id.to_owned(),
-        })
+        }
     }
 }
 
-const NOT_SENT: &str = "the record is valid, but another line was rejected before it was sent";
-
-fn not_sent() -> LineError {
-    LineError::of_line(LineErrorCode::NotSent, NOT_SENT)
+impl Started {
+    /// Renders a record into the open chunk; gives the chunk that closed before it.
+    fn push(
+        &mut self,
+        line: u64,
+        record: &Record<'_>,
+        visibility: Visibility,
+        context: &impl PublishContext,
+    ) -> Result<Option<(Chunk, OpenChunk)>, LineError> {
+        let digest = context.record_hash().map(|hash| content_digest(record, hash));
+        let size_bytes = digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes);
+        let hash = digest.map(|digest| digest.hash);
+        let version = self.next_version.and_then(Version::new);
+        let row = self.renderer.plan_row(record, &RowFields { version, visibility, hash, size_bytes })?;
+        let closed = self.chunker.push_row(line, &row);
+        let closed = closed.map(|chunk| (chunk, std::mem::take(&mut self.open)));
+        self.open.lines.push(line);
+        self.row_count += 1;
+        self.next_version = self.next_version.map(|version| version.saturating_add(1));
+        if self.terms.destination.mode != Mode::Bulk {
+            self.open.rows.push(RowHead {
+                line,
+                artifact_type: record.key.artifact_type.as_str().to_owned(),
+                id: record.key.id.as_str().to_owned(),
+                standing: Standing {
+                    visibility: Some(visibility),
+                    deleted: record.deleted,
+                    expires_at: record.expires_at,
+                    size_bytes,
+                },
+                hash: hash.map_or([0; 32], |hash| hash.0),
+                metadata_digest: metadata_digest(record, context),
+                if_version: record.if_version.map(|condition| match condition {
+                    IfVersion::Absent => 0,
+                    IfVersion::Is(version) => version.get(),
+                }),
+                len_bytes: row.len_bytes(),
+            });
+        }
+        Ok(closed)
+    }
 }
+
+fn metadata_digest(record: &Record<'_>, context: &impl PublishContext) -> [u8; 16] {
+    let digest =
+        record.metadata().zip(context.record_hash()).map(|(text, hash)| hash.finish(text.as_bytes()));
+    digest.and_then(|digest| digest.first_chunk().copied()).unwrap_or_default()
+}
+
+const NOT_SENT: &str = "the record is valid, but another line was rejected, and all are taken or none";

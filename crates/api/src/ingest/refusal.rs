@@ -1,14 +1,13 @@
 //! Why a request is refused that broke off, or whose records nobody took.
 
+use firn_ledger::{limits::STAGE_ROW_COUNT_MAX, publish::Conflict};
 use firn_types::error::ErrorCode;
+use serde_json::{Value, json};
 
-use crate::{
-    ports::{BodyError, SinkError},
-    problem::Problem,
-};
+use crate::{ingest::sink::SinkError, ports::BodyError, problem::Problem};
 
 /// When a client may try a stream again that was not available.
-const RETRY_AFTER_SECS: u32 = 5;
+const RETRY_AFTER_SECS: u64 = 5;
 
 /// A body that could not be read to its end.
 pub(super) fn body_problem(error: &BodyError) -> Problem {
@@ -31,12 +30,51 @@ pub(super) fn body_problem(error: &BodyError) -> Problem {
 
 /// A sink that took none of the records.
 pub(super) fn sink_problem(failure: &SinkError) -> Problem {
+    let later =
+        |code, secs: u64| Problem::new(code, "try again later").with_header("Retry-After", secs.to_string());
     match failure {
         SinkError::Refused(_) => Problem::new(ErrorCode::StreamFailed, "the stream refused the records"),
         SinkError::Unavailable(_) | SinkError::Throttled { .. } => {
-            Problem::new(ErrorCode::StreamUnavailable, "try again later")
-                .with_header("Retry-After", RETRY_AFTER_SECS.to_string())
+            later(ErrorCode::StreamUnavailable, RETRY_AFTER_SECS)
         }
+        SinkError::Ledger(_) => later(ErrorCode::StorageUnavailable, RETRY_AFTER_SECS),
+        SinkError::Full { retry_after_secs } => {
+            let detail = "too many records of this namespace still wait for the lake; try again later";
+            Problem::new(ErrorCode::StorageUnavailable, detail)
+                .with_header("Retry-After", retry_after_secs.to_string())
+        }
+        SinkError::Mismatch => {
+            let detail = "this idempotency key was used with another body or mode; nothing was sent";
+            Problem::new(ErrorCode::IdempotencyMismatch, detail)
+        }
+        SinkError::LeaseLost => {
+            let detail = "another request with this idempotency key took over";
+            Problem::new(ErrorCode::IdempotencyInProgress, detail).with_header("Retry-After", "1")
+        }
+        SinkError::TooManyRows => {
+            let detail = format!("preview and build take at most {STAGE_ROW_COUNT_MAX} records a request");
+            Problem::new(ErrorCode::TooManyRecords, detail).with_member("limit", STAGE_ROW_COUNT_MAX)
+        }
+        SinkError::Conflicts(conflicts) => version_conflict(conflicts),
     }
     .because(failure)
+}
+
+/// As [`sink_problem`], before a sink was asked to take anything.
+pub(super) use sink_problem as ledger_problem;
+
+/// 409 with each line whose `if_version` did not hold, and the version that was found.
+fn version_conflict(conflicts: &[Conflict]) -> Problem {
+    let errors: Vec<Value> = conflicts
+        .iter()
+        .map(|conflict| {
+            let found = conflict.found.map_or_else(|| "0".to_owned(), |version| version.to_string());
+            json!({ "line": conflict.line, "field": "if_version", "code": "version_conflict", "found": found })
+        })
+        .collect();
+    let detail = format!("if_version did not hold in {} lines; nothing was written", conflicts.len());
+    Problem::new(ErrorCode::VersionConflict, detail)
+        .with_member("line", conflicts.first().map_or(0, |conflict| conflict.line))
+        .with_member("field", "if_version")
+        .with_member("errors", errors)
 }

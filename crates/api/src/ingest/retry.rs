@@ -1,18 +1,16 @@
 //! Sends that are tried again: a decorator of a sink.
 //!
-//! Repeating a send can store rows twice (the stream says so itself), never change them: a row's identity is key and
+//! A stage or a commit of a ledger may be repeated; it has its effect once. Repeating a send can store rows twice (the stream says so itself), never change them: a row's identity is key and
 //! version, and a resent row carries the same. So an unknown outcome (a timeout, a broken connection) is tried again
 //! rather than reported as a loss.
 
-use firn_ndjson::chunk::Chunk;
 use firn_store::retry::Pause;
-use firn_types::mode::Mode;
 use futures::{
     future::{Either, select},
     pin_mut,
 };
 
-use crate::ports::{ChunkSink, Durability, SinkError};
+use crate::ingest::sink::{ChunkSink, Closing, Committed, Outgoing, SinkError};
 
 /// Attempts at one chunk, the first included: with the pauses and deadlines below a chunk is settled within a minute,
 /// less than a client's usual patience.
@@ -50,43 +48,52 @@ pub fn pause_before_retry(error: &SinkError, attempt_count: u32, jitter: u32) ->
     let base_ms = PAUSE_MS_BASE << attempt_count.saturating_sub(1).min(8);
     let spread = |ms: u64| ms / 2 + ms / 2 * u64::from(jitter) / u64::from(u32::MAX);
     match error {
-        SinkError::Refused(_) => None,
-        SinkError::Unavailable(_) => Some(spread(base_ms)),
+        SinkError::Unavailable(_) | SinkError::Ledger(_) => Some(spread(base_ms)),
         SinkError::Throttled { retry_after_ms: None } => Some(spread(base_ms * 4)),
         SinkError::Throttled { retry_after_ms: Some(asked_ms) } => {
             (*asked_ms <= RETRY_AFTER_MS_MAX).then(|| asked_ms + spread(PAUSE_MS_BASE))
         }
+        _ => None,
     }
 }
 
-impl<S: ChunkSink, P: Pause> ChunkSink for RetrySink<S, P> {
-    fn durability(&self) -> Durability {
-        self.inner.durability()
-    }
-
-    async fn stage(&self, mode: Mode, chunk: &Chunk) -> Result<(), SinkError> {
+impl<S: ChunkSink, P: Pause> RetrySink<S, P> {
+    /// Makes attempts until one succeeds, may not be repeated, or was the last.
+    async fn repeat<T>(
+        &self,
+        mut attempt: impl AsyncFnMut() -> Result<T, SinkError>,
+    ) -> Result<T, SinkError> {
         let mut attempt_count = 0;
         loop {
             attempt_count += 1;
-            let attempt = self.inner.stage(mode, chunk);
             let deadline = self.platform.pause(ATTEMPT_MS_MAX);
-            pin_mut!(attempt, deadline);
-            let result = match select(attempt, deadline).await {
+            let running = attempt();
+            pin_mut!(running, deadline);
+            let result = match select(running, deadline).await {
                 Either::Left((result, _)) => result,
                 Either::Right(((), _)) => {
                     Err(SinkError::Unavailable(format!("no answer within {ATTEMPT_MS_MAX} ms")))
                 }
             };
-            let Err(error) = result else { return Ok(()) };
+            let error = match result {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
             match pause_before_retry(&error, attempt_count, self.platform.jitter()) {
                 Some(pause_ms) => self.platform.pause(pause_ms).await,
                 None => return Err(error),
             }
         }
     }
+}
 
-    async fn commit(&self) -> Result<(), SinkError> {
-        self.inner.commit().await
+impl<S: ChunkSink, P: Pause> ChunkSink for RetrySink<S, P> {
+    async fn stage(&self, outgoing: &Outgoing) -> Result<(), SinkError> {
+        self.repeat(async || self.inner.stage(outgoing).await).await
+    }
+
+    async fn commit(&self, closing: &Closing<'_>) -> Result<Committed, SinkError> {
+        self.repeat(async || self.inner.commit(closing).await).await
     }
 
     async fn abort(&self) {
@@ -101,6 +108,8 @@ mod tests {
         future::pending,
     };
 
+    use firn_ndjson::chunk::Chunk;
+    use firn_types::mode::Mode;
     use futures::executor::block_on;
 
     use super::*;
@@ -111,12 +120,8 @@ mod tests {
         attempts: Cell<u32>,
     }
 
-    impl ChunkSink for &Scripted {
-        fn durability(&self) -> Durability {
-            Durability::WhenStaged
-        }
-
-        async fn stage(&self, _: Mode, _: &Chunk) -> Result<(), SinkError> {
+    impl ChunkSink for Scripted {
+        async fn stage(&self, _: &Outgoing) -> Result<(), SinkError> {
             self.attempts.set(self.attempts.get() + 1);
             let result = self.results.borrow_mut().remove(0);
             match result {
@@ -125,8 +130,8 @@ mod tests {
             }
         }
 
-        async fn commit(&self) -> Result<(), SinkError> {
-            Ok(())
+        async fn commit(&self, _: &Closing<'_>) -> Result<Committed, SinkError> {
+            Err(SinkError::Mismatch)
         }
 
         async fn abort(&self) {}
@@ -151,7 +156,8 @@ mod tests {
         let paused = RefCell::default();
         let sink = RetrySink::new(&scripted, Instant(&paused));
         let chunk = Chunk { json: b"[]".to_vec(), record_count: 1, first_line: 1, last_line: 1 };
-        assert_eq!(&block_on(sink.stage(Mode::Bulk, &chunk)), expected);
+        let outgoing = Outgoing { idx: 0, mode: Mode::Bulk, chunk, rows: Vec::new(), digest: Vec::new() };
+        assert_eq!(&block_on(sink.stage(&outgoing)), expected);
         assert_eq!(scripted.attempts.get(), attempts);
     }
 

@@ -17,6 +17,10 @@ impl Lines {
         self.count == 0
     }
 
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
     pub(super) fn push(&mut self, line: u64) {
         self.count += 1;
         if self.numbers.len() < LINE_ERRORS_MAX {
@@ -61,9 +65,22 @@ impl Tally {
         }
     }
 
-    pub(super) fn into_errors(mut self) -> Vec<LineReport> {
+    /// Nothing was taken after all: all records are rejected, those of `lines` for no fault of their own. What is
+    /// wrong with the others comes first, if there is more than the list holds.
+    pub(super) fn reject_taken(&mut self, lines: &Lines, code: LineErrorCode, detail: &str) {
         self.cut();
-        self.errors
+        self.accepted = 0;
+        self.rejected += lines.count;
+        let room = LINE_ERRORS_MAX.saturating_sub(self.errors.len());
+        for line in lines.numbers.iter().take(room) {
+            self.note(LineReport::new(*line, LineError::of_line(code, detail)));
+        }
+    }
+
+    /// The listed errors.
+    pub(super) fn take_errors(&mut self) -> Vec<LineReport> {
+        self.cut();
+        std::mem::take(&mut self.errors)
     }
 
     fn cut(&mut self) {
@@ -83,7 +100,7 @@ mod tests {
             tally.reject(line, LineError::of_line(LineErrorCode::InvalidJson, ""));
         }
         assert_eq!(tally.rejected, 1_000);
-        let lines: Vec<u64> = tally.into_errors().iter().map(|e| e.line).collect();
+        let lines: Vec<u64> = tally.take_errors().iter().map(|e| e.line).collect();
         assert_eq!(lines, (1..=100).collect::<Vec<u64>>());
     }
 }

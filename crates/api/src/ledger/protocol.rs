@@ -19,6 +19,9 @@ use thiserror::Error;
 /// The version of the protocol.
 const VERSION: u8 = 1;
 
+/// Bytes of an answer before its JSON, which are the caller's own.
+pub const ANSWER_HEAD_LEN_BYTES: usize = 33;
+
 /// What a ledger is asked to do: an operation of [`firn_ledger::Ledger`], with its arguments but for the time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Call<'a> {
@@ -254,10 +257,16 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError
     }
 }
 
-/// The answer that is stored with a commit: a JSON object, to which `answer` gives all members but the first.
+/// The answer that is stored with a commit: `answer` with what only the commit tells, as the member `unchanged` in front
+/// of the others. What stands before the JSON object is kept as it is.
 pub fn stored_answer(unchanged_count: u64, answer: &[u8]) -> Vec<u8> {
-    let mut stored = format!(r#"{{"unchanged":{unchanged_count},"#).into_bytes();
-    stored.extend_from_slice(answer.strip_prefix(b"{").unwrap_or(answer));
+    let head_len_bytes = answer.len().min(ANSWER_HEAD_LEN_BYTES);
+    let (head, json) = answer.split_at(head_len_bytes);
+    let mut stored = head.to_vec();
+    stored.extend_from_slice(b"{\"unchanged\":");
+    stored.extend_from_slice(unchanged_count.to_string().as_bytes());
+    stored.push(b',');
+    stored.extend_from_slice(json.get(1..).unwrap_or_default());
     stored
 }
 

@@ -76,7 +76,7 @@ pub fn run(body: &[u8], stage: Stage) -> u32 {
 fn fields(record: &Record<'_>, stage: Stage) -> RowFields {
     let digest = (stage == Stage::Hash).then(|| content_digest(record, SoftwareSha256::default()));
     RowFields {
-        version: Version::new(1_795_000_000_000_000).expect("it is a version"),
+        version: Version::new(1_795_000_000_000_000),
         visibility: record.visibility.unwrap_or(Visibility::Public),
         hash: digest.map(|digest| digest.hash),
         size_bytes: digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes),

@@ -1,0 +1,59 @@
+//! Which namespaces have a ledger: a key in KV for each, because Durable Objects cannot be listed. The follower of the lake,
+//! a rebuild and the development origin go through it.
+
+use std::{cell::RefCell, collections::HashSet};
+
+use firn_types::key::Namespace;
+use worker::{Env, Result, kv::KvError};
+
+/// Namespaces that one isolate remembers as registered; beyond it they are asked for anew.
+const REMEMBERED_COUNT_MAX: usize = 10_000;
+
+const PREFIX: &str = "ledger:";
+
+thread_local! {
+    static REGISTERED: RefCell<HashSet<Namespace>> = RefCell::default();
+}
+
+/// Sees to it that a namespace is listed, before its ledger takes anything.
+pub(crate) async fn register_ledger(env: &Env, ns: &Namespace) -> core::result::Result<(), String> {
+    if REGISTERED.with_borrow(|registered| registered.contains(ns)) {
+        return Ok(());
+    }
+    let register = async {
+        let kv = env.kv("FIRN_CONFIG").map_err(|error| error.to_string())?;
+        let key = format!("{PREFIX}{ns}");
+        let told = |error: KvError| error.to_string();
+        if kv.get(&key).text().await.map_err(told)?.is_none() {
+            kv.put(&key, "").map_err(told)?.execute().await.map_err(told)?;
+        }
+        Ok(())
+    };
+    register.await.map_err(|error: String| format!("registering the ledger: {error}"))?;
+    REGISTERED.with_borrow_mut(|registered| {
+        if registered.len() >= REMEMBERED_COUNT_MAX {
+            registered.clear();
+        }
+        registered.insert(ns.clone());
+    });
+    Ok(())
+}
+
+/// All namespaces that have a ledger.
+pub(crate) async fn registered_ledgers(env: &Env) -> Result<Vec<String>> {
+    let kv = env.kv("FIRN_CONFIG")?;
+    let mut names = Vec::new();
+    let mut cursor = None;
+    loop {
+        let mut list = kv.list().prefix(PREFIX.to_owned());
+        if let Some(cursor) = cursor {
+            list = list.cursor(cursor);
+        }
+        let page = list.execute().await?;
+        names.extend(page.keys.iter().filter_map(|key| key.name.strip_prefix(PREFIX).map(str::to_owned)));
+        cursor = page.cursor;
+        if page.list_complete || cursor.is_none() {
+            return Ok(names);
+        }
+    }
+}
