@@ -45,6 +45,8 @@ impl Budget {
 pub(crate) struct ChunkReader {
     shape: LeafShape,
     bytes: Range<u64>,
+    /// Where the dictionary ends, by the footer's word: no more than a hint.
+    values_start: u64,
     end_max: u64,
     row_count: u64,
     pages: Pages,
@@ -99,6 +101,7 @@ impl ChunkReader {
         Self {
             shape: chunk.shape.clone(),
             bytes: chunk.bytes.clone(),
+            values_start: u64::try_from(chunk.metadata.data_page_offset()).unwrap_or(chunk.bytes.start),
             end_max: chunk.end_max,
             row_count: chunk.row_count,
             pages,
@@ -206,13 +209,14 @@ impl ChunkReader {
             let header = match PageHeader::parse_partial(&bytes)? {
                 Some(header) => header,
                 None if reached >= self.end_max => return Err(Cause::Truncated { what: "page header" }),
-                None => return Ok(Some(self.piece(position, reached + 1, rows))),
+                None => return Ok(Some(self.piece(reached, reached + 1, rows))),
             };
-            if position.saturating_add(header.total_len()) > self.end_max {
+            let end = position.saturating_add(header.total_len());
+            if end > self.end_max {
                 return Err(Cause::Truncated { what: "page" });
             }
             if !self.step(&header, &bytes, rows, fetched, budget)? {
-                return Ok(Some(self.piece(position, position.saturating_add(header.total_len()), rows)));
+                return Ok(Some(self.piece(reached, end, rows)));
             }
         }
     }
@@ -321,14 +325,16 @@ impl ChunkReader {
         Ok(start..end)
     }
 
-    /// The next piece to fetch, from `position` to behind `end_min`; all of the chunk where most of its rows are wanted.
-    fn piece(&mut self, position: u64, end_min: u64, rows: &RowSet) -> Range<u64> {
+    /// The next piece to fetch, from `start`, behind which nothing is there, to behind `end_min`; all of the chunk where
+    /// most of its rows are wanted. The dictionary is part of no piece's length: it is wanted whole.
+    fn piece(&mut self, start: u64, end_min: u64, rows: &RowSet) -> Range<u64> {
         let wants_most = rows.row_count().saturating_mul(2) >= self.row_count;
         let end_max = if end_min > self.bytes.end { self.end_max } else { self.bytes.end };
-        let Pages::Walked(walk) = &mut self.pages else { return position..end_max };
-        let end = position.saturating_add(walk.piece_len).max(end_min).min(end_max);
+        let Pages::Walked(walk) = &mut self.pages else { return start..end_max };
+        let values_start = start.max(self.values_start);
+        let end = values_start.saturating_add(walk.piece_len).max(end_min).min(end_max);
         walk.piece_len = walk.piece_len.saturating_mul(2);
-        position..if wants_most { end_max } else { end }
+        start..if wants_most { end_max } else { end }
     }
 }
 
