@@ -132,6 +132,10 @@ pub struct DataFile {
     pub record_count: u64,
     /// Its length by the writer's word, which can be wrong: only good for guessing how much to ask for.
     pub stated_len_bytes: u64,
+    /// Of how many columns the writer told the length; a hint, as the length of the file is.
+    pub stated_column_count: usize,
+    /// The sum of those lengths.
+    pub stated_columns_len_bytes: u64,
     /// Statistics by ascending field id, of the columns that were asked for.
     pub stats: Vec<ColumnStats>,
     /// The columns of an equality delete file by which rows are deleted.
@@ -153,6 +157,16 @@ impl DataFile {
     pub fn stats_of(&self, field_id: i32) -> Option<&ColumnStats> {
         let idx = self.stats.binary_search_by_key(&field_id, |s| s.field_id).ok()?;
         self.stats.get(idx)
+    }
+
+    /// How much of a Parquet file lies behind its columns, by the writer's word: footer, page index, bloom filters.
+    /// `None` where the lengths of fewer than `column_count` columns are told, or of more than the file has room for.
+    pub fn stated_end_len_bytes(&self, column_count: usize) -> Option<u64> {
+        const MAGIC_LEN_BYTES: u64 = 4;
+        if self.stated_column_count < column_count {
+            return None;
+        }
+        self.stated_len_bytes.checked_sub(self.stated_columns_len_bytes)?.checked_sub(MAGIC_LEN_BYTES)
     }
 
     /// About how much memory its lists and texts take.

@@ -167,6 +167,8 @@ mod tests {
             partition: partition.iter().map(|v| PartitionValue::Is(Literal::Long(*v))).collect(),
             record_count: 1,
             stated_len_bytes: 1,
+            stated_column_count: 0,
+            stated_columns_len_bytes: 0,
             stats: Vec::new(),
             equality_ids: Vec::new(),
             sort_order_id: None,

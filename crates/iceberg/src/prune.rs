@@ -228,6 +228,8 @@ mod tests {
             partition: vec![partition],
             record_count: 1,
             stated_len_bytes: 1,
+            stated_column_count: 0,
+            stated_columns_len_bytes: 0,
             stats: vec![ColumnStats { field_id: FIELD, ..stats }],
             equality_ids: vec![FIELD],
             sort_order_id: None,

@@ -114,7 +114,11 @@ fn both_readers_see_the_same_manifests() {
                 assert_eq!(file.location, text(field(value, "file_path")));
                 assert_eq!(file.record_count.cast_signed(), long(field(value, "record_count")));
                 assert_eq!(file.stated_len_bytes.cast_signed(), long(field(value, "file_size_in_bytes")));
-                assert!(file.stats.len() > 3);
+                let sizes = items(field(value, "column_sizes"));
+                let sum: i64 = sizes.iter().map(|pair| long(field(pair, "value"))).sum();
+                assert_eq!(file.stated_column_count, sizes.len());
+                assert_eq!(file.stated_columns_len_bytes.cast_signed(), sum);
+                assert!(sum > 0 && file.stats.len() > 3);
                 for stats in &file.stats {
                     let count = |map| of_field(value, map, stats.field_id).map(long);
                     let bound = |map| of_field(value, map, stats.field_id).and_then(bytes);

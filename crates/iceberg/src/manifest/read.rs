@@ -52,6 +52,7 @@ enum FileSlot {
     Partition,
     RecordCount,
     FileSize,
+    ColumnSizes,
     Stat(Stat),
     KeyMetadata,
     EqualityIds,
@@ -70,6 +71,7 @@ const FILE_SLOTS: &[(i32, &str, FileSlot)] = &[
     (102, "partition", FileSlot::Partition),
     (103, "record_count", FileSlot::RecordCount),
     (104, "file_size_in_bytes", FileSlot::FileSize),
+    (108, "column_sizes", FileSlot::ColumnSizes),
     (109, "value_counts", FileSlot::Stat(Stat::ValueCount)),
     (110, "null_value_counts", FileSlot::Stat(Stat::NullCount)),
     (137, "nan_value_counts", FileSlot::Stat(Stat::NanCount)),
@@ -182,6 +184,7 @@ impl EntryReader<'_> {
                     let size = cursor.integer(schema, ty, "file_size_in_bytes")?;
                     file.stated_len_bytes = size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
                 }
+                FileSlot::ColumnSizes => self.read_column_sizes(cursor, ty, &mut file)?,
                 FileSlot::Stat(stat) => self.read_stats(cursor, ty, stat, &mut stats)?,
                 FileSlot::KeyMetadata => {
                     let key = cursor.bytes(schema, ty, "key_metadata")?;
@@ -228,6 +231,8 @@ impl EntryReader<'_> {
             partition: vec![PartitionValue::Unknown; self.layout.partition_field_count],
             record_count: 0,
             stated_len_bytes: 0,
+            stated_column_count: 0,
+            stated_columns_len_bytes: 0,
             stats: Vec::new(),
             equality_ids: Vec::new(),
             sort_order_id: None,
@@ -250,6 +255,28 @@ impl EntryReader<'_> {
             }
         }
         Ok(values)
+    }
+
+    fn read_column_sizes(
+        &self,
+        cursor: &mut Cursor<'_>,
+        ty: TypeIdx,
+        file: &mut DataFile,
+    ) -> Result<(), Error> {
+        let schema = self.schema;
+        let Some([key, value]) = schema.items(ty).and_then(|item| schema.record(item)) else {
+            return cursor.skip(schema, ty);
+        };
+        cursor.array(schema, ty, "column_sizes", |cursor, item| {
+            cursor.enter(schema, item)?;
+            cursor.skip(schema, key.ty)?;
+            let size = cursor.integer(schema, value.ty, "column size")?;
+            let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+            file.stated_column_count = file.stated_column_count.saturating_add(1);
+            file.stated_columns_len_bytes = file.stated_columns_len_bytes.saturating_add(size);
+            Ok(())
+        })?;
+        Ok(())
     }
 
     /// Reads one of the maps from field id to a count or bound; Avro has maps of strings only, so it is an array of
