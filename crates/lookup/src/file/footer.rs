@@ -1,4 +1,4 @@
-//! The footer of a file and those parts of its page index that were read, for this lookup and later ones.
+//! The footer of a file, and what was read of its page index and of its keys, for this lookup and later ones.
 //!
 //! ```text
 //! "PAR1" │ column chunks … │ column indexes │ offset indexes │ FileMetaData │ its length: 4 │ "PAR1"
@@ -9,6 +9,7 @@
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use parquet::{
     basic::{ColumnOrder, SortOrder, Type as Physical},
     file::{
@@ -27,7 +28,8 @@ use crate::file::{
     fetched::Fetched,
     footer_check::check_footer,
     limits::{
-        FOOTER_LEN_BYTES_MAX, TAIL_GROWTH, TAIL_LEN_BYTES_MAX, TAIL_LEN_BYTES_MIN, WHOLE_FILE_LEN_BYTES_MAX,
+        FOOTER_LEN_BYTES_MAX, KEPT_PAGES_LEN_BYTES_MAX, TAIL_GROWTH, TAIL_LEN_BYTES_MAX, TAIL_LEN_BYTES_MIN,
+        WHOLE_FILE_LEN_BYTES_MAX,
     },
     page::LeafShape,
 };
@@ -47,6 +49,13 @@ pub fn first_tail_len_bytes(stated_len_bytes: u64) -> u64 {
     TAIL_LEN_BYTES_MIN.saturating_add(stated_len_bytes / TAIL_GROWTH).min(TAIL_LEN_BYTES_MAX)
 }
 
+/// The same where it is also said how much lies behind the columns: then just that, unless it is more than pays.
+pub(crate) fn tail_len_bytes(stated_len_bytes: u64, stated_end_len_bytes: Option<u64>) -> u64 {
+    let guess = first_tail_len_bytes(stated_len_bytes);
+    let stated = stated_end_len_bytes.filter(|end| (FIXED_LEN_BYTES..=TAIL_LEN_BYTES_MAX).contains(end));
+    if stated_len_bytes <= WHOLE_FILE_LEN_BYTES_MAX { guess } else { stated.unwrap_or(guess) }
+}
+
 /// A parsed footer. Immutable: a lookup that reads more of the page index makes a new one that shares the rest.
 #[derive(Clone, Debug)]
 pub struct FileFooter {
@@ -54,6 +63,7 @@ pub struct FileFooter {
     metadata: Arc<ParquetMetaData>,
     indexes: HashMap<(usize, usize), ChunkIndex>,
     index_len_bytes: u64,
+    pages: Fetched,
 }
 
 /// What was read of the page index of one column chunk.
@@ -91,7 +101,8 @@ impl FileFooter {
 
     /// About how much memory it takes, for a cache's budget.
     pub fn memory_len_bytes(&self) -> u64 {
-        (self.metadata.memory_size() as u64).saturating_add(self.index_len_bytes)
+        let parsed = (self.metadata.memory_size() as u64).saturating_add(self.index_len_bytes);
+        parsed.saturating_add(self.pages.len_bytes())
     }
 
     /// What the file says of itself: schema, row groups, statistics.
@@ -138,6 +149,7 @@ impl FileFooter {
             metadata: Arc::new(metadata),
             indexes: HashMap::new(),
             index_len_bytes: 0,
+            pages: Fetched::default(),
         })
     }
 
@@ -182,6 +194,26 @@ impl FileFooter {
         kept.pages = index.pages.or(kept.pages.take());
         // Parsed, numbers take some three times their stored length, texts as much as before.
         self.index_len_bytes = self.index_len_bytes.saturating_add(len_bytes.saturating_mul(3));
+    }
+}
+
+impl FileFooter {
+    /// Pages of earlier lookups.
+    pub(crate) fn pages(&self) -> &Fetched {
+        &self.pages
+    }
+
+    /// Keeps fetched pages of small columns, if all of them fit. A copy: what was fetched with them can go.
+    pub(crate) fn keep_pages(&mut self, ranges: Vec<Range<u64>>, fetched: &Fetched) {
+        let lens = ranges.iter().map(|range| range.end.saturating_sub(range.start));
+        if lens.fold(self.pages.len_bytes(), u64::saturating_add) > KEPT_PAGES_LEN_BYTES_MAX {
+            return;
+        }
+        for range in ranges {
+            if let Some(bytes) = fetched.get(&range) {
+                self.pages.insert(range.start, Bytes::copy_from_slice(&bytes));
+            }
+        }
     }
 }
 

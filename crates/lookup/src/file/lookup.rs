@@ -10,7 +10,7 @@ use crate::{
         bloom::BloomProbe,
         error::{Cause, Located, LookupError},
         fetched::Fetched,
-        footer::{FileFooter, Tail, first_tail_len_bytes},
+        footer::{FileFooter, Tail, tail_len_bytes},
         group::{Allowance, Group},
         index::{Wanted, index_needs, keep_indexes},
         limits::{HELD_LEN_BYTES_MAX, SPECULATIVE_LEN_BYTES_MAX},
@@ -28,6 +28,8 @@ use crate::{
 #[derive(Debug)]
 pub struct FileLookup {
     request: FileRequest,
+    /// What is said to lie behind the columns.
+    stated_end_len_bytes: Option<u64>,
     footer: Option<FileFooter>,
     fetched: Fetched,
     allowance: Allowance,
@@ -62,6 +64,8 @@ struct KeyWork {
     batch: Vec<Group>,
     /// Columns, by number, that are read in this wave.
     columns: Vec<usize>,
+    /// What was asked of keys and small columns.
+    small: Vec<Range<u64>>,
     done: Vec<Matched>,
 }
 
@@ -83,17 +87,24 @@ impl FileLookup {
     /// Starts a lookup. `held` is the footer that an earlier lookup of the same object left; objects are immutable.
     pub fn new(request: FileRequest, held: Option<Arc<FileFooter>>) -> Self {
         let footer = held.map(|footer| footer.as_ref().clone());
+        let fetched = footer.as_ref().map(|footer| footer.pages().clone()).unwrap_or_default();
         Self {
             request,
+            stated_end_len_bytes: None,
             footer,
-            fetched: Fetched::default(),
+            fetched,
             allowance: Allowance::default(),
             goal: Goal::All,
             state: State::Start,
         }
     }
 
-    /// The footer, with what was read of the page index so far; for a cache.
+    /// Says how much of the object lies behind its columns; a hint for the first read, never trusted.
+    pub fn expect_end(&mut self, stated_end_len_bytes: Option<u64>) {
+        self.stated_end_len_bytes = stated_end_len_bytes;
+    }
+
+    /// The footer, with what was read of the page index and of small columns so far; for a cache.
     pub fn footer(&self) -> Option<Arc<FileFooter>> {
         self.footer.clone().map(Arc::new)
     }
@@ -185,7 +196,7 @@ impl FileLookup {
     fn start(&mut self, object_len_bytes: Option<u64>) -> Result<Next, Located> {
         if self.footer.is_none() {
             let Some(len) = object_len_bytes else {
-                let len_bytes = first_tail_len_bytes(self.request.stated_len_bytes);
+                let len_bytes = tail_len_bytes(self.request.stated_len_bytes, self.stated_end_len_bytes);
                 let need = self.need(ByteRange::Tail { len_bytes }, Role::Footer);
                 return Ok(Next::Need(State::Start, vec![need]));
             };
@@ -260,9 +271,7 @@ impl FileLookup {
             .filter(|(idx, _)| !excluded.contains(idx))
             .map(|(_, group)| group)
             .collect();
-        let work =
-            KeyWork { waiting: groups.into_iter(), batch: Vec::new(), columns: Vec::new(), done: Vec::new() };
-        Next::Go(State::Keys(plan, work))
+        Next::Go(State::Keys(plan, KeyWork::new(groups)))
     }
 
     fn read_keys(&mut self, plan: Plan, mut work: KeyWork) -> Result<Next, Located> {
@@ -276,14 +285,25 @@ impl FileLookup {
             work.columns = first_columns(&plan, &mut work.batch, is_only, self.goal, footer)?;
         }
         let mut missing = Vec::new();
+        let with_key = plan.columns_of(When::WithKey);
         for group in &mut work.batch {
-            let leaves = plan.leaves(&group.open_keys, &work.columns);
-            missing.extend(group.needs(footer, &leaves, &self.fetched, &mut self.allowance)?);
+            let (small, large): (Vec<usize>, _) = work.columns.iter().partition(|idx| with_key.contains(idx));
+            let small = plan.leaves(&group.open_keys, &small);
+            let mut large = plan.leaves(&[], &large);
+            large.retain(|leaf_idx| !small.contains(leaf_idx));
+            let needs = group.needs(footer, &small, &self.fetched, &mut self.allowance)?;
+            work.small.extend_from_slice(&needs);
+            missing.extend(needs);
+            missing.extend(group.needs(footer, &large, &self.fetched, &mut self.allowance)?);
         }
         if !missing.is_empty() {
             let needs = self.needs(missing, Role::KeyPages);
             return Ok(Next::Need(State::Keys(plan, work), needs));
         }
+        if let Some(footer) = &mut self.footer {
+            footer.keep_pages(std::mem::take(&mut work.small), &self.fetched);
+        }
+        let footer = Self::footer_ref(self.footer.as_ref())?;
         for mut group in std::mem::take(&mut work.batch) {
             group.match_keys(footer, &plan.keys, &self.fetched, &mut self.allowance)?;
             if group.rows.is_empty() {
@@ -320,6 +340,13 @@ impl FileLookup {
         }
         let rows = work.groups.iter().flat_map(Matched::rows_so_far).collect();
         Ok(Next::Pause(State::Targets(plan, work), rows))
+    }
+}
+
+impl KeyWork {
+    fn new(groups: Vec<Group>) -> Self {
+        let waiting = groups.into_iter();
+        Self { waiting, batch: Vec::new(), columns: Vec::new(), small: Vec::new(), done: Vec::new() }
     }
 }
 

@@ -122,6 +122,7 @@ impl FileReads {
         };
         let mut lookup = Box::new(FileLookup::new(request, held.file_footer(&object)));
         lookup.set_goal(Goal::Rows);
+        lookup.expect_end(file.stated_end_len_bytes(query.schema.fields.len()));
         let required = query.required_of_key(file);
         self.data.push(DataRead { object, required, lookup: Some(lookup), rows: Vec::new() });
         self.at_once += 1;

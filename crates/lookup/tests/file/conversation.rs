@@ -82,12 +82,22 @@ pub(crate) fn look_up(
     request: FileRequest,
     held: Option<Arc<FileFooter>>,
 ) -> Result<Answer, LookupError> {
-    let (mut conversation, mut lookup) = (Conversation::default(), FileLookup::new(request, held));
+    let mut lookup = FileLookup::new(request, held);
+    let (rows, conversation) = drive(&mut lookup, object)?;
+    Ok((rows, conversation, lookup.footer()))
+}
+
+/// The same of a lookup that was made already.
+pub(crate) fn drive(
+    lookup: &mut FileLookup,
+    object: &Bytes,
+) -> Result<(Vec<FoundRow>, Conversation), LookupError> {
+    let mut conversation = Conversation::default();
     let mut supplied = Vec::new();
     loop {
         match lookup.step(supplied)? {
             Step::Need(needs) => supplied = conversation.perform(object, &needs),
-            Step::Done(rows) => return Ok((rows, conversation, lookup.footer())),
+            Step::Done(rows) => return Ok((rows, conversation)),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use firn_lookup::{
-    file::{FileRequest, FoundRow, KeyEquals, RowSelection, WantedColumn, When, footer::FileFooter},
+    file::{
+        FileRequest, FoundRow, KeyEquals, RowSelection, WantedColumn, When, footer::FileFooter,
+        lookup::FileLookup,
+    },
     need::Role::{self, Footer, KeyPages, PageIndex, TargetPages},
 };
 use parquet::{
@@ -13,7 +16,7 @@ use parquet::{
 };
 
 use crate::{
-    conversation::{Conversation, look_up, scan},
+    conversation::{Conversation, drive, look_up, scan},
     sample::{Layout, Row, columns, found, key, noise, request, scan_request, sorted_rows, write},
 };
 
@@ -114,8 +117,59 @@ fn page_indexed_lookup_takes_three_waves_and_two_with_the_footer_held() {
     let case = Case::new(sorted_rows(600), &large_pages());
     let (cold, held) = case.read(321, RowSelection::AllMatching, None);
     check(&cold, &[&[Footer], &[KeyPages], &[TargetPages]], 3, 33_000);
-    let (warm, _) = case.read(321, RowSelection::AllMatching, held);
+    let (warm, held) = case.read(361, RowSelection::AllMatching, held);
     check(&warm, &[&[KeyPages], &[TargetPages]], 3, 22_000);
+    // Rows 361 and 362 share their key pages.
+    let (warm, _) = case.read(362, RowSelection::AllMatching, held);
+    check(&warm, &[&[TargetPages]], 2, 20_000);
+}
+
+#[test]
+fn key_pages_that_are_kept_with_the_footer_are_few() {
+    let mut rows = sorted_rows(3_000);
+    for row in &mut rows {
+        row.id = format!("{}-{}", row.id, noise(row.version as usize, 40));
+    }
+    let case = Case::new(rows, &Layout { group_rows: 3_000, ..large_pages() });
+    let (mut held, mut asked) = (None, 0);
+    let mut keys = 0;
+    for position in (10..3_000).step_by(40) {
+        let (conversation, footer) = case.read(position, RowSelection::AllMatching, held);
+        keys += usize::from(conversation.roles().iter().any(|wave| wave.contains(&KeyPages)));
+        asked += 1;
+        held = footer;
+    }
+    let (parsed, held) = (case.read(10, RowSelection::AllMatching, None).1.unwrap(), held.unwrap());
+    assert_eq!(keys, asked, "each row has other key pages");
+    let kept = held.memory_len_bytes() - parsed.memory_len_bytes();
+    assert!((1..=16 * 1024).contains(&kept), "{kept}");
+}
+
+#[test]
+fn tail_is_as_long_as_the_manifest_says() {
+    let case = Case::new(sorted_rows(600), &large_pages());
+    let find = |end: Option<u64>| {
+        let mut lookup = FileLookup::new(case.ask(321, RowSelection::AllMatching), None);
+        lookup.expect_end(end);
+        let (rows, conversation) = drive(&mut lookup, &case.object).unwrap();
+        assert_eq!(rows, [found(321, &case.rows[321])]);
+        conversation
+    };
+    let tail_of =
+        |conversation: &Conversation| conversation.waves[0][0].1.end - conversation.waves[0][0].1.start;
+    let guessed = find(None);
+    for (end, expected) in [
+        (Some(9_000), 9_000),
+        (Some(64 * 1024), 64 * 1024),
+        // Too much, or less than the fixed end has: guessed.
+        (Some(64 * 1024 + 1), tail_of(&guessed)),
+        (Some(7), tail_of(&guessed)),
+        (Some(u64::MAX), tail_of(&guessed)),
+        // Wrong: it costs a wave, not the answer.
+        (Some(8), 8),
+    ] {
+        assert_eq!(tail_of(&find(end)), expected, "{end:?}");
+    }
 }
 
 #[test]
@@ -124,7 +178,8 @@ fn small_target_comes_with_the_key_pages() {
     let (cold, held) = case.read(321, RowSelection::AllMatching, None);
     check(&cold, &[&[Footer], &[KeyPages]], 3, 33_000);
     let (warm, _) = case.read(321, RowSelection::AllMatching, held);
-    check(&warm, &[&[KeyPages]], 3, 17_000);
+    // The key pages were kept.
+    check(&warm, &[&[KeyPages]], 2, 7_000);
 }
 
 #[test]
@@ -145,8 +200,10 @@ fn read_at_takes_two_waves_and_one_with_the_footer_held() {
     let case = Case::new(sorted_rows(600), &large_pages());
     let (cold, held) = case.read(321, RowSelection::At(321), None);
     check(&cold, &[&[Footer], &[KeyPages]], 3, 38_000);
-    let (warm, _) = case.read(321, RowSelection::At(321), held);
+    let (warm, held) = case.read(361, RowSelection::At(361), held);
     check(&warm, &[&[KeyPages]], 3, 22_000);
+    let (warm, _) = case.read(362, RowSelection::At(362), held);
+    check(&warm, &[&[KeyPages]], 2, 20_000);
 }
 
 #[test]
@@ -227,6 +284,22 @@ fn file_without_page_index_is_read_by_chunks_and_pieces() {
     assert!(late.waves.len() <= 12 && late.len_bytes < 7_000_000, "{late:#?}");
     let at = case.read(100, RowSelection::At(100), None).0;
     check(&at, &[&[Footer], &[KeyPages]], 3, 1_000_000);
+}
+
+#[test]
+fn page_that_goes_on_behind_a_piece_is_not_read_twice() {
+    let mut rows = sorted_rows(1_000);
+    for (i, row) in rows.iter_mut().enumerate() {
+        row.markdown = Some(noise(i, 2_000));
+    }
+    let layout =
+        Layout { index: false, page_rows: 1_000, codec: Compression::UNCOMPRESSED, ..Layout::default() };
+    // One page of 2 MB, in pieces of 512 KiB: its header tells how long it is.
+    let plain = Case::new(rows.clone(), &layout).find(100);
+    check(&plain, &[&[Footer], &[KeyPages], &[TargetPages], &[TargetPages]], 6, 2_200_000);
+    // A dictionary of 1 MB is asked for whole.
+    let with = Case::new(rows[..500].to_vec(), &Layout { dictionary: true, ..layout });
+    check(&with.find(100), &[&[Footer], &[KeyPages], &[TargetPages]], 3, 1_200_000);
 }
 
 #[test]

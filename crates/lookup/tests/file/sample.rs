@@ -86,6 +86,7 @@ impl Layout {
             .set_compression(self.codec)
             .set_writer_version(self.version)
             .set_dictionary_enabled(self.dictionary)
+            .set_dictionary_page_size_limit(4 * 1024 * 1024)
             .set_data_page_row_count_limit(self.page_rows)
             .set_write_batch_size(self.page_rows)
             .set_offset_index_disabled(!self.index)

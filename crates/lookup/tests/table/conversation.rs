@@ -170,8 +170,11 @@ fn of_many_versions_only_the_winners_content_is_read() {
     assert_eq!(version, Some(8));
     assert_eq!(cold.waves.len(), 5, "{cold:?}");
     assert_eq!(cold.waves.last(), Some(&vec![TargetPages]));
-    let (_, warm) = found(&mut lookup(&metadata, "a", 78), &lake, &mut held);
+    let (_, warm) = found(&mut lookup(&metadata, "a", 178), &lake, &mut held);
     assert_eq!((warm.waves.len(), warm.waves.last()), (2, Some(&vec![TargetPages])));
+    // Its key pages are those of row 178.
+    let (_, warmer) = found(&mut lookup(&metadata, "a", 179), &lake, &mut held);
+    assert_eq!(warmer.waves, [[TargetPages]]);
     assert!(warm.len_bytes < 60_000, "{warm:?}");
 }
 

@@ -8,7 +8,7 @@ use firn_iceberg::{
     value::{Literal, Value},
 };
 use firn_lookup::{
-    held::HoldNothing,
+    held::{Held, HoldNothing},
     need::Role,
     table::{Outcome, TableLookup},
 };
@@ -55,6 +55,31 @@ fn value_of(name: &str, json: &Json) -> Option<Value> {
         }
         (_, other) => panic!("{other}"),
     })
+}
+
+#[test]
+fn manifests_tell_how_long_the_ends_of_files_are() {
+    for name in TABLES {
+        let (lake, metadata, _) = load(name);
+        let mut held = HoldAll::default();
+        let query = query(&metadata, &[], None, &COLUMNS, &TARGET);
+        drive(&mut TableLookup::new(query).unwrap(), &lake, &mut held).unwrap();
+        let manifests = held.0.values().filter_map(|held| match held {
+            Held::Manifest(manifest) => Some(manifest),
+            _ => None,
+        });
+        let files: Vec<_> = manifests.flat_map(|manifest| manifest.live()).collect();
+        assert!(files.len() >= 3, "{name}");
+        for entry in files {
+            let key = entry.file.location.strip_prefix("s3://lake/").unwrap();
+            let bytes = &lake.objects[key];
+            // These files have no page index: behind the columns stand metadata, its length and the magic.
+            let end = bytes.len() - 8;
+            let footer_len = u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap());
+            assert_eq!(entry.file.stated_end_len_bytes(9), Some(u64::from(footer_len) + 8), "{key}");
+            assert_eq!(entry.file.stated_end_len_bytes(10), None, "{key}");
+        }
+    }
 }
 
 #[test]
