@@ -7,10 +7,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { developmentSecret, mintToken } from "../keys.mjs";
-import { start } from "../runtime.mjs";
+import { developmentSecret, mintToken } from "../../scripts/keys.mjs";
+import { start } from "../../scripts/runtime.mjs";
 
-const FILE_COUNTS = [1, 10, 100];
 const ROWS_PER_FILE = 50;
 const CONTENT_LEN_BYTES = 3_000;
 const LOOKUPS = 60;
@@ -91,29 +90,32 @@ async function measureBare(origin, key) {
   return median(times);
 }
 
-const state = mkdtempSync(join(tmpdir(), "firn-bench-"));
-const vars = { "firn-serve": { FIRN_TABLES: "firn.artifacts_build", FIRN_POINTER_HOLD_SECONDS: "3600" } };
-const system = await start({ state, secrets: { FIRN_HS256_SECRET: developmentSecret() }, vars, extra: [bare] });
-try {
-  const { origin } = system;
-  const token = mintToken({ ns: ["bench.example"], scope: "artifacts:write" });
-  const bucket = await system.runtime.getR2Bucket("BUCKET", "bare");
-  await bucket.put("bare/object", contentOf("doc-0000-0"));
-  const row = (files, held, cost, ratio) =>
-    console.log(`${String(files).padStart(5)}  ${held.padEnd(8)} ${String(cost.reads).padStart(6)} ${String(cost.waves).padStart(6)} ${String(cost.bytes).padStart(9)} ${ratio.padStart(14)}`);
-  console.log("files  held      reads  waves     bytes  time / R2.get");
-  let files = 0;
-  for (const count of FILE_COUNTS) {
-    while (files < count) await publish(origin, token, files++);
-    const ids = Array.from({ length: LOOKUPS }, (_, i) => `doc-${String((i * 7) % ROWS_PER_FILE).padStart(4, "0")}-${(i * 13) % count}`);
-    await measure(origin, ids.slice(0, 10), () => {});
-    const bareMillis = await measureBare(origin, "bare/object");
-    for (const [held, path] of [["nothing", "/$.dev/forget?held=1"], ["objects", "/$.dev/forget"], ["all", undefined]]) {
-      const cost = await measure(origin, ids, async () => path && (await post(origin, path)));
-      row(count, held, cost, (cost.millis / bareMillis).toFixed(2));
+/** Prints the table, a line a state. */
+export async function inWorker({ fileCounts }) {
+  const state = mkdtempSync(join(tmpdir(), "firn-bench-"));
+  const vars = { "firn-serve": { FIRN_TABLES: "firn.artifacts_build", FIRN_POINTER_HOLD_SECONDS: "3600" } };
+  const system = await start({ state, secrets: { FIRN_HS256_SECRET: developmentSecret() }, vars, extra: [bare] });
+  try {
+    const { origin } = system;
+    const token = mintToken({ ns: ["bench.example"], scope: "artifacts:write" });
+    const bucket = await system.runtime.getR2Bucket("BUCKET", "bare");
+    await bucket.put("bare/object", contentOf("doc-0000-0"));
+    const row = (files, held, cost, ratio) =>
+      console.log(`${String(files).padStart(5)}  ${held.padEnd(8)} ${String(cost.reads).padStart(6)} ${String(cost.waves).padStart(6)} ${String(cost.bytes).padStart(9)} ${ratio.padStart(14)}`);
+    console.log("files  held      reads  waves     bytes  time / R2.get");
+    let files = 0;
+    for (const count of fileCounts) {
+      while (files < count) await publish(origin, token, files++);
+      const ids = Array.from({ length: LOOKUPS }, (_, i) => `doc-${String((i * 7) % ROWS_PER_FILE).padStart(4, "0")}-${(i * 13) % count}`);
+      await measure(origin, ids.slice(0, 10), () => {});
+      const bareMillis = await measureBare(origin, "bare/object");
+      for (const [held, path] of [["nothing", "/$.dev/forget?held=1"], ["objects", "/$.dev/forget"], ["all", undefined]]) {
+        const cost = await measure(origin, ids, async () => path && (await post(origin, path)));
+        row(count, held, cost, (cost.millis / bareMillis).toFixed(2));
+      }
     }
+  } finally {
+    await system.dispose();
+    rmSync(state, { recursive: true, force: true });
   }
-} finally {
-  await system.dispose();
-  rmSync(state, { recursive: true, force: true });
 }

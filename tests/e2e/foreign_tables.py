@@ -157,4 +157,5 @@ def main(rows_file, folder):
     print(json.dumps({name: table.metadata_location for name, table in made.items()}))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
