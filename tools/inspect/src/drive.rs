@@ -1,12 +1,5 @@
 //! Performs what a lookup or a scan needs, wave by wave.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher as _, Hasher as _},
-    thread,
-    time::Duration,
-};
-
 use firn_lookup::{
     held::HeldObjects,
     need::{Need, Step, Supplied},
@@ -18,12 +11,11 @@ use firn_lookup::{
 };
 use firn_store::{
     perform::perform,
-    read::{ObjectRead, StoreError},
-    retry::{Pause, RetryRead},
+    read::{ObjectBytes, ObjectRead, StoreError},
 };
 use firn_types::object::{ByteRange, ObjectKey};
 
-use crate::{error::InspectError, trace::Trace};
+use crate::{error::InspectError, read::retrying, trace::Trace};
 
 /// Runs a lookup to its end. `after_wave` is told what each wave was for.
 pub(crate) async fn look_up(
@@ -71,27 +63,11 @@ async fn wave(store: &Trace<impl ObjectRead>, needs: &[Need]) -> Result<Vec<Supp
     store.begin_wave();
     let asked: Vec<(ObjectKey, ByteRange)> =
         needs.iter().map(|need| (need.object.clone(), need.range.clone())).collect();
-    let given = perform(&RetryRead::new(store, ThreadPause), &asked).await?;
-    let supply = |read: firn_store::read::ObjectBytes| Supplied {
+    let given = perform(&retrying(store), &asked).await?;
+    let supply = |read: ObjectBytes| Supplied {
         bytes: read.bytes,
         offset: read.offset,
         object_len_bytes: read.object_len_bytes,
     };
     Ok(given.into_iter().map(supply).collect())
-}
-
-/// Pauses the only thread that asks: reads that are under way have threads of their own.
-#[derive(Clone, Copy, Debug)]
-struct ThreadPause;
-
-impl Pause for ThreadPause {
-    async fn pause(&self, pause_ms: u64) {
-        thread::sleep(Duration::from_millis(pause_ms));
-    }
-
-    fn jitter(&self) -> u32 {
-        // Keys of hash maps are the random numbers that the standard library has.
-        let hash = RandomState::new().build_hasher().finish();
-        u32::try_from(hash & u64::from(u32::MAX)).unwrap_or_default()
-    }
 }
