@@ -1,5 +1,6 @@
 mod lake;
 mod leases;
+mod model;
 mod outbox;
 mod publishing;
 mod schema;
