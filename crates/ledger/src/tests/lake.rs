@@ -301,3 +301,26 @@ fn a_ledger_is_rebuilt_from_what_the_lake_holds() {
     assert_eq!(rebuilt, list(&ledger));
     assert_eq!(other.status().unwrap().last_version, first + 29);
 }
+
+#[test]
+fn a_row_left_out_of_a_rewritten_file_is_not_served_from_here() {
+    let (ledger, _db) = open();
+    let a = line("a", "1");
+    let version = publish(&ledger, at(0), std::slice::from_ref(&a)).first_version.unwrap();
+    ledger.confirm(at(1), &file("f", 1), &[seen(&a, version, 3)]).unwrap();
+    assert!(matches!(known(&ledger, "a").place, Place::Content(_)));
+    ledger.files_removed(at(2), "t", &["f"]).unwrap();
+    assert_eq!(known(&ledger, "a").place, Place::Elsewhere { beneath: None });
+    // It was rewritten, not left out.
+    ledger.confirm(at(3), &file("g", 2), &[seen(&a, version, 0)]).unwrap();
+    assert!(matches!(known(&ledger, "a").place, Place::Content(_)));
+}
+
+#[test]
+fn nothing_is_learned_from_a_removed_file() {
+    let (ledger, _db) = open();
+    ledger.files_removed(at(0), "t", &["f"]).unwrap();
+    let confirmed = ledger.confirm(at(1), &file("f", 1), &[seen(&line("a", "1"), 5, 0)]).unwrap();
+    assert_eq!(confirmed, Confirmed::default());
+    assert!(matches!(ledger.read("page", "a").unwrap(), Read::Unknown { .. }));
+}

@@ -79,6 +79,10 @@ enum Op {
     DeleteRow {
         pick: usize,
     },
+    /// The file is rewritten without the row.
+    LeaveOut {
+        pick: usize,
+    },
     Sweep,
     Tick {
         secs: i64,
@@ -102,6 +106,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (0..8_usize).prop_map(|repeat| Op::Follow { repeat }),
         1 => Just(Op::Compact),
         1 => any::<usize>().prop_map(|pick| Op::DeleteRow { pick }),
+        1 => any::<usize>().prop_map(|pick| Op::LeaveOut { pick }),
         2 => Just(Op::Sweep),
         3 => prop_oneof![Just(1), Just(20), Just(31), Just(100), Just(901), Just(-10)].prop_map(|secs| Op::Tick { secs }),
         2 => any::<bool>().prop_map(|after| Op::Crash { after }),
@@ -215,7 +220,16 @@ impl World {
             Op::Flush => self.flush(),
             Op::Follow { repeat } => self.follow(repeat),
             Op::Compact => self.compact(),
-            Op::DeleteRow { pick } => self.delete_row(pick),
+            Op::DeleteRow { pick } => {
+                if let Some((file, row)) = self.delete_row(pick) {
+                    self.reports.push(Report::Deleted(file, row));
+                }
+            }
+            Op::LeaveOut { pick } => {
+                if let Some((file, _)) = self.delete_row(pick) {
+                    self.rewrite(&[file]);
+                }
+            }
             Op::Sweep => {
                 let now = at(self.now);
                 self.call(|ledger| ledger.sweep(now)).unwrap();
@@ -421,37 +435,42 @@ impl World {
     }
 
     fn compact(&mut self) {
-        let mut rows = vec![];
-        let mut removed = vec![];
-        for (idx, file) in self.files.iter_mut().enumerate().filter(|(_, file)| file.is_live) {
-            rows.extend(file.rows.iter().filter(|row| !row.is_deleted).cloned());
-            file.is_live = false;
-            removed.push(Report::Removed(idx));
-        }
-        if !removed.is_empty() {
-            self.add_file(rows);
-            self.reports.extend(removed);
+        let live: Vec<usize> = (0..self.files.len()).filter(|file| self.files[*file].is_live).collect();
+        if !live.is_empty() {
+            self.rewrite(&live);
         }
     }
 
-    fn delete_row(&mut self, pick: usize) {
+    /// Live files become one.
+    fn rewrite(&mut self, files: &[usize]) {
+        let mut rows = vec![];
+        for idx in files {
+            let file = &mut self.files[*idx];
+            rows.extend(file.rows.iter().filter(|row| !row.is_deleted).cloned());
+            file.is_live = false;
+        }
+        self.add_file(rows);
+        self.reports.extend(files.iter().map(|idx| Report::Removed(*idx)));
+    }
+
+    fn delete_row(&mut self, pick: usize) -> Option<(usize, usize)> {
         let live: Vec<(usize, usize)> = (0..self.files.len())
             .filter(|file| self.files[*file].is_live)
             .flat_map(|file| (0..self.files[file].rows.len()).map(move |row| (file, row)))
             .filter(|(file, row)| !self.files[*file].rows[*row].is_deleted)
             .collect();
         if live.is_empty() {
-            return;
+            return None;
         }
         let (file, row) = live[pick % live.len()];
         let deleted = &mut self.files[file].rows[row];
         // A staged row may repeat it; whether that is unchanged would depend on what was followed.
         if self.slots.iter().flat_map(|s| s.chunks.iter().flatten()).any(|line| line.id == deleted.id) {
-            return;
+            return None;
         }
         deleted.is_deleted = true;
         self.hit.insert(deleted.id.clone());
-        self.reports.push(Report::Deleted(file, row));
+        Some((file, row))
     }
 
     /// The follower reports what is new, then an older report again, as one that runs late would.

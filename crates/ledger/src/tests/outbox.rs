@@ -175,3 +175,16 @@ fn nothing_is_resent_or_parked_while_no_follower_proceeds() {
     ledger.unfollow("u").unwrap();
     assert!(ledger.next_batch(at(900), CHUNK).unwrap().is_some());
 }
+
+#[test]
+fn a_row_confirmed_while_it_is_sent_stays_confirmed() {
+    let (ledger, _db) = open();
+    let a = line("a", "1");
+    let version = publish(&ledger, at(0), std::slice::from_ref(&a)).first_version.unwrap();
+    let batch = ledger.next_batch(at(0), CHUNK).unwrap().unwrap();
+    ledger.confirm(at(1), &file("f", 1), &[seen(&a, version, 0)]).unwrap();
+    ledger.sent(at(2), &batch).unwrap();
+    ledger.send_failed(at(2), &batch, SendFailure::Refused).unwrap();
+    let status = ledger.status().unwrap();
+    assert_eq!((status.confirmed_count, status.sent_count, status.unsent_count), (1, 0, 0));
+}
