@@ -1,6 +1,12 @@
 //! Reading an artifact out of tables that another engine wrote: how long it may take, what is asked again, and how long
 //! a pointer is used.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test opens files, and what fails it may panic"
+)]
+
 use std::{
     cell::{Cell, RefCell},
     fs,
