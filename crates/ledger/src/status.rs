@@ -103,7 +103,7 @@ impl Ledger {
             let oldest = oldest.filter(|_| lane % 8 != CONFIRMED);
             status.oldest_unconfirmed = status.oldest_unconfirmed.into_iter().chain(oldest).min();
         }
-        let running = self.number("SELECT COUNT(*) FROM ingests WHERE state <> 1", &[])?;
+        let running = self.number("SELECT COUNT(*) FROM ingests WHERE state IN (0, 2)", &[])?;
         status.running_count = count(running.unwrap_or(0));
         Ok(status)
     }
