@@ -1,12 +1,13 @@
 //! What a publish asks of the deployment: hashes, ledgers, streams, kept answers, and the terms of a namespace.
 
 use firn_api::{
-    ingest::sink::{AnswerStore, LedgerPort, SinkError, StreamPort},
+    ingest::sink::{AnswerStore, SinkError, StreamPort},
     ingest::{
         admit::Admitted,
         ledger_sink::LedgerSink,
         publish::{Limits, PublishContext, Terms},
     },
+    ledger::LedgerPort,
     problem::Problem,
     tenancy::allowed,
 };

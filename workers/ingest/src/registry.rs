@@ -1,10 +1,10 @@
-//! Which namespaces have a ledger: a key in KV for each, because Durable Objects cannot be listed. The follower of the lake,
-//! a rebuild and the development origin go through it.
+//! Which namespaces have a ledger: a key in KV for each, because Durable Objects cannot be listed. The lake Worker goes
+//! through it.
 
 use std::{cell::RefCell, collections::HashSet};
 
 use firn_types::key::Namespace;
-use worker::{Env, Result, kv::KvError};
+use worker::{Env, kv::KvError};
 
 /// Namespaces that one isolate remembers as registered; beyond it they are asked for anew.
 const REMEMBERED_COUNT_MAX: usize = 10_000;
@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Sees to it that a namespace is listed, before its ledger takes anything.
-pub(crate) async fn register_ledger(env: &Env, ns: &Namespace) -> core::result::Result<(), String> {
+pub(crate) async fn register_ledger(env: &Env, ns: &Namespace) -> Result<(), String> {
     if REGISTERED.with_borrow(|registered| registered.contains(ns)) {
         return Ok(());
     }
@@ -37,23 +37,4 @@ pub(crate) async fn register_ledger(env: &Env, ns: &Namespace) -> core::result::
         registered.insert(ns.clone());
     });
     Ok(())
-}
-
-/// All namespaces that have a ledger.
-pub(crate) async fn registered_ledgers(env: &Env) -> Result<Vec<String>> {
-    let kv = env.kv("FIRN_CONFIG")?;
-    let mut names = Vec::new();
-    let mut cursor = None;
-    loop {
-        let mut list = kv.list().prefix(PREFIX.to_owned());
-        if let Some(cursor) = cursor {
-            list = list.cursor(cursor);
-        }
-        let page = list.execute().await?;
-        names.extend(page.keys.iter().filter_map(|key| key.name.strip_prefix(PREFIX).map(str::to_owned)));
-        cursor = page.cursor;
-        if page.list_complete || cursor.is_none() {
-            return Ok(names);
-        }
-    }
 }

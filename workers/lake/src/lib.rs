@@ -4,6 +4,7 @@
 mod bucket;
 mod flush;
 mod gateway;
+mod ledgers;
 mod stream_object;
 mod streams;
 
@@ -14,7 +15,10 @@ use firn_platform::{Setting, log_problem, read_head, send_response};
 use firn_types::error::ErrorCode;
 use worker::{Context, Env, Method, Request, RequestInit, Response, Result, event};
 
-use crate::streams::configured_streams;
+use crate::{
+    ledgers::{drain_ledger, registered_ledgers},
+    streams::configured_streams,
+};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
@@ -24,7 +28,8 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     }
     if head.path == "/$.dev/flush" {
         if request.method() == Method::Post {
-            return flush_all(&env).await;
+            let forget = head.query.split('&').any(|parameter| parameter == "forget=1");
+            return flush_all(&env, forget).await;
         }
         let problem =
             Problem::new(ErrorCode::MethodNotAllowed, "flush takes POST").with_header("Allow", "POST");
@@ -47,8 +52,13 @@ fn not_found(head: &firn_api::http::RequestHead) -> Result<Response> {
     send_response(problem.into_response(&head.request_id), head)
 }
 
-/// Makes every stream commit what it holds, and says what the tables then hold.
-async fn flush_all(env: &Env) -> Result<Response> {
+/// Makes every ledger send what waits and every stream commit what it holds, and says what the tables then hold. With
+/// `forget` the ledgers drop content that was confirmed.
+async fn flush_all(env: &Env, forget: bool) -> Result<Response> {
+    let ledgers = registered_ledgers(env).await?;
+    for ns in &ledgers {
+        drain_ledger(env, ns, false).await?;
+    }
     let mut tables = Vec::new();
     for stream in configured_streams(env) {
         let stub = env.durable_object("STREAMS")?.get_by_name(&stream.name)?;
@@ -61,6 +71,11 @@ async fn flush_all(env: &Env) -> Result<Response> {
             return Response::error(format!("stream {}: {body}", stream.name), 502);
         }
         tables.push(serde_json::from_str::<serde_json::Value>(&body)?);
+    }
+    if forget {
+        for ns in &ledgers {
+            drain_ledger(env, ns, true).await?;
+        }
     }
     Response::from_json(&serde_json::json!({ "tables": tables }))
 }

@@ -5,10 +5,12 @@ use std::{cell::OnceCell, rc::Rc};
 use firn_api::{
     access::identify,
     content::{
-        answer::{Freshness, answer, not_found},
+        answer::{Freshness, answer},
         path::parse_request,
+        read::{Route, ask_ledger},
     },
     http::{RequestHead, Response},
+    ledger::LedgerPort,
     ports::Clock,
     problem::Problem,
     tables::{
@@ -21,11 +23,20 @@ use firn_api::{
     },
 };
 use firn_platform::{
-    CatalogFetch, R2Read, Setting, Timer, WallClock, WebCrypto, log_problem, read_head, send_response,
-    token_rules,
+    CatalogFetch, R2Read, Setting, Timer, WallClock, WebCrypto, call_ledger, log_problem, read_head,
+    send_response, token_rules,
 };
-use firn_types::error::ErrorCode;
+use firn_types::{error::ErrorCode, key::Namespace};
 use worker::{Context, Env, Request, Result, event};
+
+/// The ledgers of the deployment.
+struct Ledgers<'e>(&'e Env);
+
+impl LedgerPort for Ledgers<'_> {
+    async fn call(&self, ns: &Namespace, message: Vec<u8>) -> core::result::Result<Vec<u8>, String> {
+        call_ledger(self.0, ns, message).await
+    }
+}
 
 /// Where the tables are, by the environment.
 struct LakeSettings {
@@ -91,12 +102,20 @@ async fn serve(
         held: &isolate,
         config: &settings.config,
     };
-    let (found, spent) = read_artifact(&lake, &path.key, path.representation, now).await;
-    *cost = spent;
-    let row = found.map_err(|error| LakeError::to_problem(&error))?;
-    if row.is_none() {
-        return Err(not_found());
+    let (mut place, mut unsent) = (None, None);
+    // Without the binding the deployment reads tables that others write.
+    if env.durable_object("LEDGER").is_ok() {
+        match ask_ledger(&Ledgers(env), &path, caller.as_ref(), now).await? {
+            Route::Row(row) => return answer(&path, Some(&row), caller.as_ref(), now, Freshness::default()),
+            Route::At(found) => place = Some(found),
+            Route::Tables { beneath } => unsent = beneath,
+        }
     }
+    let (found, spent) = read_artifact(&lake, &path.key, path.representation, place.as_ref(), now).await;
+    *cost = spent;
+    let found = found.map_err(|error| LakeError::to_problem(&error))?;
+    // A null version is the lowest, which `None` is to `Option`'s order.
+    let row = [found, unsent].into_iter().flatten().max_by_key(|row| row.version);
     answer(&path, row.as_ref(), caller.as_ref(), now, Freshness::default())
 }
 

@@ -30,6 +30,11 @@ pub fn not_found() -> Problem {
     Problem::new(ErrorCode::NotFound, "there is no such artifact, or you may not read it")
 }
 
+/// 410, to those alone who may read it.
+pub fn gone() -> Problem {
+    Problem::new(ErrorCode::Gone, "the artifact was deleted or has expired")
+}
+
 /// The answer to a GET.
 ///
 /// # Errors
@@ -47,7 +52,7 @@ pub fn answer(
     }
     let expires_at = row.expires_at();
     if row.is_deleted() || expires_at.is_some_and(|at| at <= now) {
-        return Err(Problem::new(ErrorCode::Gone, "the artifact was deleted or has expired"));
+        return Err(gone());
     }
     let body = match path.representation {
         Representation::Artifact => row.render_artifact(&path.key).map_err(|error| {
@@ -70,7 +75,7 @@ pub fn answer(
             "Content-Security-Policy",
             (path.representation == Representation::Html).then(|| "sandbox".to_owned()),
         )
-        .with("X-Artifact-Source", "parquet")
+        .with("X-Artifact-Source", row.source.as_str())
         .with_body(body))
 }
 

@@ -11,6 +11,7 @@ use firn_types::{
     time::Micros,
     visibility::Visibility,
 };
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 /// Columns that every read needs, whatever is asked for: fetched with the key, never in a wave of their own.
@@ -32,11 +33,33 @@ fn artifact_columns() -> impl Iterator<Item = &'static Column> {
     COLUMNS.iter().filter(|c| matches!(c.group, ColumnGroup::Small | ColumnGroup::Content))
 }
 
+/// Where a row was read, as `X-Artifact-Source` says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The ledger.
+    Ledger,
+    /// A data file.
+    #[default]
+    Parquet,
+}
+
+impl Source {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
 /// One row of an artifact. A column that the table lacks is null.
 #[derive(Clone, Debug, Default)]
 pub struct ArtifactRow {
     /// The version; `None` in a row of another engine that gave none. It sorts lowest.
     pub version: Option<i64>,
+    /// Where it was read.
+    pub source: Source,
     values: BTreeMap<&'static str, Value>,
 }
 
@@ -47,7 +70,28 @@ impl ArtifactRow {
         values: impl IntoIterator<Item = (&'static str, Option<Value>)>,
     ) -> Self {
         let values = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        Self { version, values }
+        Self { version, source: Source::Parquet, values }
+    }
+
+    /// The row that a ledger holds: `json` as it is sent to a stream, of which the columns for `representation` are
+    /// read.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_json(
+        json: &[u8],
+        version: i64,
+        representation: Representation,
+    ) -> Result<Self, serde_json::Error> {
+        let members: BTreeMap<&str, &RawValue> = serde_json::from_slice(json)?;
+        let mut values = BTreeMap::new();
+        for name in rights_columns().chain(["mode"]).chain(target_columns(representation)) {
+            let column = COLUMNS.iter().find(|column| column.name == name);
+            if let (Some(column), Some(member)) = (column, members.get(name)) {
+                values.insert(column.name, parse_member(column.column_type, member.get())?);
+            }
+        }
+        Ok(Self { version: Some(version), source: Source::Ledger, values })
     }
 
     /// The text in a column.
@@ -150,6 +194,25 @@ impl ArtifactRow {
     }
 }
 
+fn parse_member(column_type: ColumnType, json: &str) -> Result<Value, serde_json::Error> {
+    let text = |text: String| Literal::String(text);
+    Ok(match column_type {
+        ColumnType::String => Value::Primitive(text(serde_json::from_str(json)?)),
+        ColumnType::Int64 => Value::Primitive(Literal::Long(serde_json::from_str(json)?)),
+        ColumnType::Bool => Value::Primitive(Literal::Boolean(serde_json::from_str(json)?)),
+        ColumnType::Timestamp => {
+            let instant: String = serde_json::from_str(json)?;
+            let micros = Micros::parse_rfc3339(&instant);
+            let micros = micros.ok_or_else(|| serde_json::Error::custom("an instant is not RFC 3339"))?;
+            Value::Primitive(Literal::Timestamptz(micros.0))
+        }
+        ColumnType::StringList { .. } => {
+            let items: Vec<String> = serde_json::from_str(json)?;
+            Value::List(items.into_iter().map(|item| Some(Value::Primitive(text(item)))).collect())
+        }
+    })
+}
+
 /// A column whose stored value is not what its type says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value of column {0} is not of the column's type")]
@@ -204,6 +267,25 @@ mod tests {
                 r##""ts":"1970-01-01T00:00:01.000000Z","markdown":"# 😀\n","mdast":{ "a" : 1.0e2 },"exports":["x","\""]}"##
             )
         );
+    }
+
+    #[test]
+    fn row_of_a_ledger_reads_as_that_of_a_data_file() {
+        let json = r##"{"version":7,"ns":"a","type":"b","id":"c","owner_iss":"i","visibility":"org","deleted":false,"ts":"1970-01-01T00:00:01.000000Z","mode":"build","markdown":"# \ud83d\ude00\n","mdast":"{ \"a\" : 1 }","exports":["x"]}"##;
+        let row = ArtifactRow::parse_json(json.as_bytes(), 7, Representation::Artifact).unwrap();
+        assert_eq!(
+            (row.visibility(), row.mode(), row.source),
+            (Some(Visibility::Org), Some("build"), Source::Ledger)
+        );
+        assert_eq!((row.written_at(), row.is_deleted()), (Some(Micros(1_000_000)), false));
+        assert_eq!(row.owner().iss.as_deref(), Some("i"));
+        let whole = row.render_artifact(&key()).unwrap();
+        assert!(
+            whole.ends_with("\"markdown\":\"# 😀\\n\",\"mdast\":{ \"a\" : 1 },\"exports\":[\"x\"]}"),
+            "{whole}"
+        );
+        let markdown = ArtifactRow::parse_json(json.as_bytes(), 7, Representation::Markdown).unwrap();
+        assert_eq!((markdown.text("markdown"), markdown.text("mdast")), (Some("# \u{1f600}\n"), None));
     }
 
     #[test]

@@ -3,3 +3,4 @@
 pub mod answer;
 pub mod artifact;
 pub mod path;
+pub mod read;

@@ -16,8 +16,11 @@ use firn_types::{error::ErrorCode, key::Namespace, mode::Mode, time::Micros};
 
 use super::{answer::Answer, refusal::ledger_problem};
 use crate::{
-    ingest::sink::{AnswerStore, ChunkSink, Closing, Committed, LedgerPort, Outgoing, SinkError, StreamPort},
-    ledger::protocol::{ANSWER_HEAD_LEN_BYTES, Call, Opened, Reply, decode, encode, stored_answer},
+    ingest::sink::{AnswerStore, ChunkSink, Closing, Committed, Outgoing, SinkError, StreamPort},
+    ledger::LedgerPort,
+    ledger::protocol::{
+        ANSWER_HEAD_LEN_BYTES, Opened, PublishCall, PublishReply, decode, encode, stored_answer,
+    },
     problem::Problem,
     tenancy::rate_limited,
 };
@@ -142,7 +145,7 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
             self.begin(ns, mode, State::Answered(stored));
             return Ok(Naming { first_version: (mode == Mode::Bulk).then_some(1), ..naming });
         }
-        let call = Call::Open {
+        let call = PublishCall::Open {
             allowance: *allowance,
             key: self.names.key.map(str::as_bytes),
             fingerprint: mode.as_str().as_bytes(),
@@ -151,7 +154,7 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
             reserve_count: (mode == Mode::Bulk).then_some(record_count_max),
         };
         let opened = match self.call(ns, &call).await {
-            Ok(Reply::Opened(opened)) => opened,
+            Ok(PublishReply::Opened(opened)) => opened,
             Ok(_) => return Err(ledger_problem(&unexpected())),
             Err(failure) => return Err(ledger_problem(&failure)),
         };
@@ -207,12 +210,11 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
         self.platform.get(self.names.key?).await.map(StoredAnswer)
     }
 
-    async fn call(&self, ns: &Namespace, call: &Call<'_>) -> Result<Reply, SinkError> {
+    async fn call(&self, ns: &Namespace, call: &PublishCall<'_>) -> Result<PublishReply, SinkError> {
         let message = encode(call).map_err(|error| SinkError::Ledger(error.to_string()))?;
         let reply = self.platform.call(ns, message).await.map_err(SinkError::Ledger)?;
-        match decode(&reply).map_err(|error| SinkError::Ledger(error.to_string()))? {
-            Reply::LeaseLost => Err(SinkError::LeaseLost),
-            Reply::Failed(cause) => Err(SinkError::Ledger(cause)),
+        match decode::<PublishCall<'_>>(&reply).map_err(|error| SinkError::Ledger(error.to_string()))? {
+            PublishReply::LeaseLost => Err(SinkError::LeaseLost),
             reply => Ok(reply),
         }
     }
@@ -223,7 +225,7 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
         lease: Lease,
         outgoing: &Outgoing,
     ) -> Result<(), SinkError> {
-        let call = Call::Stage {
+        let call = PublishCall::Stage {
             lease,
             owner: self.names.owner.clone(),
             idx: outgoing.idx,
@@ -231,10 +233,12 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
             rows: staged_rows(outgoing),
         };
         match self.call(&session.ns, &call).await? {
-            Reply::Staged(Staged::Taken | Staged::TakenBefore) => Ok(()),
-            Reply::Staged(Staged::Mismatch) => Err(self.mismatch()),
-            Reply::Staged(Staged::Full { retry_after_secs }) => Err(SinkError::Full { retry_after_secs }),
-            Reply::Staged(Staged::TooManyRows) => Err(SinkError::TooManyRows),
+            PublishReply::Staged(Staged::Taken | Staged::TakenBefore) => Ok(()),
+            PublishReply::Staged(Staged::Mismatch) => Err(self.mismatch()),
+            PublishReply::Staged(Staged::Full { retry_after_secs }) => {
+                Err(SinkError::Full { retry_after_secs })
+            }
+            PublishReply::Staged(Staged::TooManyRows) => Err(SinkError::TooManyRows),
             _ => Err(unexpected()),
         }
     }
@@ -248,16 +252,16 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
     ) -> Result<(), SinkError> {
         let (idx, digest) = (outgoing.idx, outgoing.digest.as_slice());
         if is_continued {
-            match self.call(&session.ns, &Call::Offer { lease, idx, digest }).await? {
-                Reply::Offered(Offered::Wanted) => {}
-                Reply::Offered(Offered::Taken) => return Ok(()),
-                Reply::Offered(Offered::Mismatch) => return Err(self.mismatch()),
+            match self.call(&session.ns, &PublishCall::Offer { lease, idx, digest }).await? {
+                PublishReply::Offered(Offered::Wanted) => {}
+                PublishReply::Offered(Offered::Taken) => return Ok(()),
+                PublishReply::Offered(Offered::Mismatch) => return Err(self.mismatch()),
                 _ => return Err(unexpected()),
             }
         }
         self.has_sent.set(true);
         self.platform.send(session.mode, &outgoing.chunk.json).await?;
-        let taken = Call::ChunkTaken {
+        let taken = PublishCall::ChunkTaken {
             lease,
             idx,
             digest,
@@ -280,17 +284,17 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
     ) -> Result<Committed, SinkError> {
         let answer = StoredAnswer::before_commit(session.mode, closing.body_digest, closing.answer);
         let call = if session.mode == Mode::Bulk {
-            Call::Finish { lease, used_count: closing.record_count, answer: &answer }
+            PublishCall::Finish { lease, used_count: closing.record_count, answer: &answer }
         } else {
-            Call::Commit { lease, chunk_count: closing.chunk_count, answer: &answer }
+            PublishCall::Commit { lease, chunk_count: closing.chunk_count, answer: &answer }
         };
         let stored = match self.call(&session.ns, &call).await? {
-            Reply::Done => stored_answer(0, &answer),
-            Reply::Committed(LedgerCommit::Done { answer, .. }) => answer,
-            Reply::Committed(LedgerCommit::Conflicts(conflicts)) => {
+            PublishReply::Done => stored_answer(0, &answer),
+            PublishReply::Committed(LedgerCommit::Done { answer, .. }) => answer,
+            PublishReply::Committed(LedgerCommit::Conflicts(conflicts)) => {
                 return Err(SinkError::Conflicts(conflicts));
             }
-            Reply::Committed(LedgerCommit::Mismatch) => return Err(self.mismatch()),
+            PublishReply::Committed(LedgerCommit::Mismatch) => return Err(self.mismatch()),
             _ => return Err(unexpected()),
         };
         let stored = StoredAnswer(stored);
@@ -336,7 +340,7 @@ impl<P: LedgerPort + StreamPort + AnswerStore> ChunkSink for LedgerSink<'_, P> {
         let State::Running { lease, .. } = session.state else { return };
         // What was taken under the key stays the key's: a retry goes on from there.
         let keeps = self.is_mismatch.get() || (session.mode == Mode::Bulk && self.has_sent.get());
-        let call = if keeps { Call::Pause(lease) } else { Call::Abort(lease) };
+        let call = if keeps { PublishCall::Pause(lease) } else { PublishCall::Abort(lease) };
         // Where it fails, the lease runs out, and the stage is dropped by itself.
         let _ = self.call(&session.ns, &call).await;
     }

@@ -2,7 +2,7 @@
 
 use firn_ledger::{publish::Conflict, row::Standing};
 use firn_ndjson::chunk::Chunk;
-use firn_types::{key::Namespace, mode::Mode};
+use firn_types::mode::Mode;
 use thiserror::Error;
 
 use super::answer::Answer;
@@ -130,13 +130,6 @@ pub struct Committed {
     pub answer: Vec<u8>,
     /// Whether it is that of an earlier request with the same key, which did it all.
     pub is_replayed: bool,
-}
-
-/// Calls the ledger of a namespace.
-#[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
-pub trait LedgerPort {
-    /// Sends a message of [`crate::ledger::protocol`]; gives the reply's bytes.
-    async fn call(&self, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String>;
 }
 
 /// The streams of the deployment.

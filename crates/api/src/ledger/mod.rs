@@ -6,3 +6,12 @@
 
 pub mod object;
 pub mod protocol;
+
+use firn_types::key::Namespace;
+
+/// Calls the ledger of a namespace.
+#[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
+pub trait LedgerPort {
+    /// Sends a message of [`protocol`]; gives the reply's bytes. The error is for the log.
+    async fn call(&self, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String>;
+}

@@ -9,53 +9,57 @@ use firn_ledger::{
 };
 use firn_types::time::Micros;
 
-use super::protocol::{Call, MessageError, Opened, Reply, decode, encode, stored_answer};
+use super::protocol::{
+    FollowCall, FollowReply, Kind, MessageError, Opened, PublishCall, PublishReply, ReadCall, failure, read,
+    reply, split, stored_answer,
+};
 
 /// Does what a message asks for; gives the reply's bytes.
 ///
 /// # Errors
 /// A message of another version. What the ledger cannot do is a reply.
 pub fn answer(ledger: &Ledger, now: Micros, message: &[u8]) -> Result<Vec<u8>, MessageError> {
-    let reply = match perform(ledger, now, decode(message)?) {
-        Ok(reply) => reply,
-        Err(LedgerError::LeaseLost) => Reply::LeaseLost,
-        Err(error) => Reply::Failed(error.to_string()),
+    let (kind, call) = split(message)?;
+    let replied = match kind {
+        Kind::Publish => match perform(ledger, now, read(call)?) {
+            Err(LedgerError::LeaseLost) => Ok(reply(&PublishReply::LeaseLost)),
+            done => done.map(|done| reply(&done)),
+        },
+        Kind::Read => {
+            let ReadCall { artifact_type, id } = read(call)?;
+            ledger.read(artifact_type, id).map(|found| reply(&found))
+        }
+        Kind::Follow => perform_follow(ledger, now, read(call)?).map(|done| reply(&done)),
     };
-    encode(&reply)
+    replied.unwrap_or_else(|error| Ok(failure(&error.to_string())))
 }
 
-fn perform(ledger: &Ledger, now: Micros, call: Call<'_>) -> Result<Reply, LedgerError> {
+fn perform(ledger: &Ledger, now: Micros, call: PublishCall<'_>) -> Result<PublishReply, LedgerError> {
+    let done = |()| PublishReply::Done;
     match call {
-        Call::Open { allowance, key, fingerprint, ingest_id, mode, reserve_count } => {
+        PublishCall::Open { allowance, key, fingerprint, ingest_id, mode, reserve_count } => {
             let request = Begin { key, fingerprint, ingest_id, mode };
-            open(ledger, now, &allowance, &request, reserve_count).map(Reply::Opened)
+            open(ledger, now, &allowance, &request, reserve_count).map(PublishReply::Opened)
         }
-        Call::Offer { lease, idx, digest } => ledger.offer(now, lease, idx, digest).map(Reply::Offered),
-        Call::Stage { lease, owner, idx, digest, rows } => {
+        PublishCall::Offer { lease, idx, digest } => {
+            ledger.offer(now, lease, idx, digest).map(PublishReply::Offered)
+        }
+        PublishCall::Stage { lease, owner, idx, digest, rows } => {
             let chunk = StagedChunk { idx, digest, rows: &rows };
-            ledger.stage(now, lease, &owner, &chunk).map(Reply::Staged)
+            ledger.stage(now, lease, &owner, &chunk).map(PublishReply::Staged)
         }
-        Call::ChunkTaken { lease, idx, digest, record_count, len_bytes } => {
+        PublishCall::ChunkTaken { lease, idx, digest, record_count, len_bytes } => {
             ledger.chunk_taken(now, lease, idx, digest, record_count, len_bytes).map(done)
         }
-        Call::Commit { lease, chunk_count, answer } => {
+        PublishCall::Commit { lease, chunk_count, answer } => {
             let mut answer = |summary: &Summary| stored_answer(summary.unchanged_count, answer);
-            ledger.commit(now, lease, chunk_count, &mut answer).map(Reply::Committed)
+            ledger.commit(now, lease, chunk_count, &mut answer).map(PublishReply::Committed)
         }
-        Call::Finish { lease, used_count, answer } => {
+        PublishCall::Finish { lease, used_count, answer } => {
             ledger.finish(now, lease, used_count, &stored_answer(0, answer)).map(done)
         }
-        Call::Renew(lease) => ledger.renew(now, lease).map(done),
-        Call::Pause(lease) => ledger.pause(lease).map(done),
-        Call::Abort(lease) => ledger.abort(lease).map(done),
-        Call::Touched { summary, from_version, count } => {
-            ledger.touched(&summary, from_version, count).map(Reply::Touched)
-        }
-        Call::Read { artifact_type, id } => ledger.read(artifact_type, id).map(Reply::Read),
-        Call::Status => ledger.status().map(Reply::Status),
-        Call::VersionsPage { after, count } => ledger.versions_page(after, count).map(Reply::Versions),
-        Call::FilesPage { table, after, count } => ledger.files_page(table, after, count).map(Reply::Files),
-        follow => perform_follow(ledger, now, follow),
+        PublishCall::Pause(lease) => ledger.pause(lease).map(done),
+        PublishCall::Abort(lease) => ledger.abort(lease).map(done),
     }
 }
 
@@ -84,26 +88,28 @@ fn open(
     Ok(Opened { admission, begun: Some(begun), reserved })
 }
 
-/// What the follower of the lake asks for.
-fn perform_follow(ledger: &Ledger, now: Micros, call: Call<'_>) -> Result<Reply, LedgerError> {
+fn perform_follow(ledger: &Ledger, now: Micros, call: FollowCall<'_>) -> Result<FollowReply, LedgerError> {
+    let done = |()| FollowReply::Done;
     match call {
-        Call::Confirm { table, path, sequence, rows } => {
-            ledger.confirm(now, &DataFile { table, path, sequence }, &rows).map(Reply::Confirmed)
+        FollowCall::Confirm { table, path, sequence, rows } => {
+            ledger.confirm(now, &DataFile { table, path, sequence }, &rows).map(FollowReply::Confirmed)
         }
-        Call::RowsDeleted { table, path, sequence, rows } => {
+        FollowCall::RowsDeleted { table, path, sequence, rows } => {
             ledger.rows_deleted(&DataFile { table, path, sequence }, &rows).map(done)
         }
-        Call::VersionDeleted { table, artifact_type, id, version } => {
-            ledger.version_deleted(table, artifact_type, id, version).map(Reply::VersionDeleted)
+        FollowCall::VersionDeleted { table, artifact_type, id, version } => {
+            ledger.version_deleted(table, artifact_type, id, version).map(FollowReply::VersionDeleted)
         }
-        Call::FilesRemoved { table, paths } => ledger.files_removed(now, table, &paths).map(done),
-        Call::Followed { table, snapshot, sequence, as_of } => {
+        FollowCall::FilesRemoved { table, paths } => ledger.files_removed(now, table, &paths).map(done),
+        FollowCall::Followed { table, snapshot, sequence, as_of } => {
             ledger.followed(as_of, table, snapshot, sequence).map(done)
         }
-        _ => ledger.followed_tables().map(Reply::Followed),
+        FollowCall::Status => ledger.status().map(FollowReply::Status),
+        FollowCall::VersionsPage { after, count } => {
+            ledger.versions_page(after, count).map(FollowReply::Versions)
+        }
+        FollowCall::FilesPage { table, after, count } => {
+            ledger.files_page(table, after, count).map(FollowReply::Files)
+        }
     }
-}
-
-fn done((): ()) -> Reply {
-    Reply::Done
 }

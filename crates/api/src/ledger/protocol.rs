@@ -7,8 +7,8 @@ use firn_ledger::{
     admit::{Admission, Allowance},
     confirm::{Confirmed, SeenRow},
     lease::{Begun, Lease, Offered},
-    publish::{Committed, Staged, Summary, Touched},
-    read::{Followed, Read},
+    publish::{Committed, Staged},
+    read::Read,
     row::{Owner, StagedRow},
     status::{ListedVersion, Status},
 };
@@ -22,10 +22,10 @@ const VERSION: u8 = 1;
 /// Bytes of an answer before its JSON, which are the caller's own.
 pub const ANSWER_HEAD_LEN_BYTES: usize = 33;
 
-/// What a ledger is asked to do: an operation of [`firn_ledger::Ledger`], with its arguments but for the time.
+/// What a publish asks: an operation of [`firn_ledger::Ledger`], with its arguments but for the time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Call<'a> {
-    /// `admit`, then `begin` if it was admitted, then for bulk `reserve`. Replied to by [`Reply::Opened`].
+pub enum PublishCall<'a> {
+    /// `admit`, then `begin` if it was admitted, then for bulk `reserve`. Replied to by [`PublishReply::Opened`].
     Open {
         /// What the namespace may use.
         allowance: Allowance,
@@ -94,28 +94,41 @@ pub enum Call<'a> {
         /// The rest of the answer.
         answer: &'a [u8],
     },
-    /// `renew`.
-    Renew(Lease),
     /// `pause`.
     Pause(Lease),
     /// `abort`.
     Abort(Lease),
-    /// `touched`.
-    Touched {
-        /// Of which commit.
-        summary: Summary,
-        /// From which version on.
-        from_version: i64,
-        /// At most so many.
-        count: u64,
-    },
-    /// `read`.
-    Read {
-        /// The artifact's type.
-        artifact_type: &'a str,
-        /// Its id.
-        id: &'a str,
-    },
+}
+
+/// The reply to a [`PublishCall`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PublishReply {
+    /// To [`PublishCall::Open`].
+    Opened(Opened),
+    /// To [`PublishCall::Offer`].
+    Offered(Offered),
+    /// To [`PublishCall::Stage`].
+    Staged(Staged),
+    /// To [`PublishCall::Commit`].
+    Committed(Committed),
+    /// To calls that give nothing.
+    Done,
+    /// The request's lease is another's now.
+    LeaseLost,
+}
+
+/// What a reader asks: `read`. The reply is a [`firn_ledger::read::Read`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ReadCall<'a> {
+    /// The artifact's type.
+    pub artifact_type: &'a str,
+    /// Its id.
+    pub id: &'a str,
+}
+
+/// What the follower of the lake, and who repairs or compares, asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FollowCall<'a> {
     /// `confirm`.
     Confirm {
         /// The table.
@@ -187,42 +200,24 @@ pub enum Call<'a> {
     },
 }
 
-/// What a ledger replies.
+/// The reply to a [`FollowCall`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reply {
-    /// To [`Call::Open`].
-    Opened(Opened),
-    /// To [`Call::Offer`].
-    Offered(Offered),
-    /// To [`Call::Stage`].
-    Staged(Staged),
-    /// To [`Call::Commit`].
-    Committed(Committed),
+pub enum FollowReply {
     /// To calls that give nothing.
     Done,
-    /// To [`Call::Touched`].
-    Touched(Vec<Touched>),
-    /// To [`Call::Read`].
-    Read(Read),
-    /// To [`Call::Confirm`].
+    /// To [`FollowCall::Confirm`].
     Confirmed(Confirmed),
-    /// To [`Call::VersionDeleted`].
+    /// To [`FollowCall::VersionDeleted`].
     VersionDeleted(bool),
-    /// To [`Call::Status`].
+    /// To [`FollowCall::Status`].
     Status(Status),
-    /// To [`Call::VersionsPage`].
+    /// To [`FollowCall::VersionsPage`].
     Versions(Vec<ListedVersion>),
-    /// To [`Call::FilesPage`].
+    /// To [`FollowCall::FilesPage`].
     Files(Vec<String>),
-    /// How far tables are followed.
-    Followed(Vec<Followed>),
-    /// To a call of a request whose lease another one took.
-    LeaseLost,
-    /// To any call: it could not be done; for the log.
-    Failed(String),
 }
 
-/// What became of [`Call::Open`].
+/// What became of [`PublishCall::Open`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// Whether the request is within its allowance. Nothing began if it is not.
@@ -233,28 +228,102 @@ pub struct Opened {
     pub reserved: Option<(i64, u64)>,
 }
 
-/// A message that is none of this protocol's version.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("a message of the ledger's protocol cannot be read: {0}")]
-pub struct MessageError(String);
-
-/// The bytes of a call or a reply.
-pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, MessageError> {
-    postcard::to_extend(message, vec![VERSION]).map_err(|error| MessageError(error.to_string()))
+/// Which kind of call a message is; each Worker links only what it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Publish,
+    Read,
+    Follow,
 }
 
-/// The inverse of [`encode`].
+/// A call that can be sent.
+pub trait Message: Serialize {
+    /// What is replied.
+    type Reply: for<'a> Deserialize<'a>;
+
+    /// The byte that names its kind.
+    const KIND: u8;
+}
+
+impl Message for PublishCall<'_> {
+    type Reply = PublishReply;
+
+    const KIND: u8 = b'p';
+}
+
+impl Message for ReadCall<'_> {
+    type Reply = Read;
+
+    const KIND: u8 = b'r';
+}
+
+impl Message for FollowCall<'_> {
+    type Reply = FollowReply;
+
+    const KIND: u8 = b'f';
+}
+
+/// A message that is none of this protocol's version, or a ledger that could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MessageError {
+    /// The bytes are no message of this version.
+    #[error("a message of the ledger's protocol cannot be read: {0}")]
+    Unreadable(&'static str),
+    /// The ledger could not do it.
+    #[error("the ledger failed: {0}")]
+    Failed(String),
+}
+
+/// The bytes of a call.
 ///
 /// # Errors
-/// Bytes of another version of the protocol, or that end early.
-pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
-    match bytes.split_first() {
-        Some((&VERSION, message)) => {
-            postcard::from_bytes(message).map_err(|error| MessageError(error.to_string()))
+/// Never, for the calls above.
+pub fn encode<M: Message>(call: &M) -> Result<Vec<u8>, MessageError> {
+    write(call, vec![VERSION, M::KIND])
+}
+
+/// The reply out of its bytes.
+///
+/// # Errors
+/// Bytes of another version of the protocol, or that end early; what the ledger says of its failure.
+pub fn decode<M: Message>(reply: &[u8]) -> Result<M::Reply, MessageError> {
+    match reply.split_first_chunk() {
+        Some(([VERSION, b'+'], reply)) => read(reply),
+        Some(([VERSION, b'-'], cause)) => {
+            Err(MessageError::Failed(String::from_utf8_lossy(cause).into_owned()))
         }
-        Some((version, _)) => Err(MessageError(format!("version {version} instead of {VERSION}"))),
-        None => Err(MessageError("it is empty".to_owned())),
+        Some(_) => Err(MessageError::Unreadable("another version")),
+        None => Err(MessageError::Unreadable("it is too short")),
     }
+}
+
+/// The kind and the rest of a call.
+pub(super) fn split(message: &[u8]) -> Result<(Kind, &[u8]), MessageError> {
+    match message.split_first_chunk() {
+        Some(([VERSION, b'p'], call)) => Ok((Kind::Publish, call)),
+        Some(([VERSION, b'r'], call)) => Ok((Kind::Read, call)),
+        Some(([VERSION, b'f'], call)) => Ok((Kind::Follow, call)),
+        Some(_) => Err(MessageError::Unreadable("another version")),
+        None => Err(MessageError::Unreadable("it is too short")),
+    }
+}
+
+pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
+    postcard::from_bytes(bytes).map_err(|_| MessageError::Unreadable("it is cut or another's"))
+}
+
+/// The bytes of a reply.
+pub(super) fn reply(reply: &impl Serialize) -> Result<Vec<u8>, MessageError> {
+    write(reply, vec![VERSION, b'+'])
+}
+
+/// The bytes of a reply that says why the ledger could not do it.
+pub(super) fn failure(cause: &str) -> Vec<u8> {
+    [&[VERSION, b'-'], cause.as_bytes()].concat()
+}
+
+fn write(message: &impl Serialize, head: Vec<u8>) -> Result<Vec<u8>, MessageError> {
+    postcard::to_extend(message, head).map_err(|_| MessageError::Unreadable("it cannot be written"))
 }
 
 /// The answer that is stored with a commit: `answer` with what only the commit tells, as the member `unchanged` in front
@@ -298,27 +367,31 @@ mod tests {
             json: &json,
         };
         let lease = Lease { ingest: 1, epoch: 2 };
-        let call = Call::Stage { lease, owner: Owner::default(), idx: 0, digest: b"d", rows: vec![row] };
+        let call =
+            PublishCall::Stage { lease, owner: Owner::default(), idx: 0, digest: b"d", rows: vec![row] };
         let bytes = encode(&call).unwrap();
-        let Call::Stage { rows, .. } = decode(&bytes).unwrap() else { panic!("another call") };
-        assert_eq!(rows[0].json, json);
+        let (kind, rest) = split(&bytes).unwrap();
+        let PublishCall::Stage { rows, .. } = read(rest).unwrap() else { panic!("another call") };
+        assert_eq!((kind, rows[0].json), (Kind::Publish, json.as_slice()));
         assert_eq!((rows[0].id, rows[0].standing, rows[0].hash), ("a/雪", standing, [9; 32]));
         assert!(bytes.as_ptr_range().contains(&rows[0].json.as_ptr()));
 
-        let known =
-            Known { version: 5, owner: Owner::default(), standing, hash: None, place: Place::Content(json) };
-        let reply = Reply::Read(Read::Known(known));
-        assert_eq!(decode::<Reply>(&encode(&reply).unwrap()), Ok(reply));
+        let place = Place::Content(json);
+        let known = Known { version: 5, owner: Owner::default(), standing, hash: None, place };
+        let found = Read::Known(known);
+        assert_eq!(decode::<ReadCall<'_>>(&reply(&found).unwrap()), Ok(found));
     }
 
     #[test]
-    fn bytes_of_another_version_and_truncations_are_told() {
-        let bytes = encode(&Reply::Failed("why".to_owned())).unwrap();
+    fn bytes_of_another_version_and_truncations_are_told_and_a_failure_keeps_its_cause() {
+        let bytes = reply(&FollowReply::Files(vec!["a".to_owned()])).unwrap();
         for len_bytes in 0..bytes.len() {
-            assert!(decode::<Reply>(&bytes[..len_bytes]).is_err(), "{len_bytes}");
+            assert!(decode::<FollowCall<'_>>(&bytes[..len_bytes]).is_err(), "{len_bytes}");
         }
         let mut other = bytes;
         other[0] = VERSION + 1;
-        assert!(decode::<Reply>(&other).unwrap_err().to_string().contains("version 2 instead of 1"));
+        assert_eq!(decode::<FollowCall<'_>>(&other), Err(MessageError::Unreadable("another version")));
+        assert_eq!(split(&other), Err(MessageError::Unreadable("another version")));
+        assert_eq!(decode::<ReadCall<'_>>(&failure("why")), Err(MessageError::Failed("why".to_owned())));
     }
 }

@@ -19,6 +19,8 @@ pub struct HeldLake {
     /// What is held of an Iceberg REST catalog.
     pub catalog: HeldCatalog,
     pointers: RefCell<HashMap<TableName, HeldPointer>>,
+    /// The metadata that each table had last, whatever its age.
+    last: RefCell<HashMap<TableName, ObjectKey>>,
     parsed: RefCell<ByteLru<ObjectKey, Parsed>>,
 }
 
@@ -41,6 +43,7 @@ impl Default for HeldLake {
         Self {
             catalog: HeldCatalog::default(),
             pointers: RefCell::default(),
+            last: RefCell::default(),
             parsed: RefCell::new(ByteLru::new(HELD_LEN_BYTES_MAX)),
         }
     }
@@ -56,6 +59,7 @@ impl HeldLake {
     pub fn forget_all(&self) {
         self.forget_pointers();
         self.catalog.forget();
+        self.last.borrow_mut().clear();
         *self.parsed.borrow_mut() = ByteLru::new(HELD_LEN_BYTES_MAX);
     }
 
@@ -69,7 +73,16 @@ impl HeldLake {
     }
 
     pub(super) fn put_pointer(&self, table: &TableName, metadata: Option<ObjectKey>, read_at: Micros) {
+        if let Some(metadata) = &metadata {
+            self.last.borrow_mut().insert(table.clone(), metadata.clone());
+        }
         self.pointers.borrow_mut().insert(table.clone(), HeldPointer { read_at, metadata });
+    }
+
+    /// Some metadata of the table: good for what never changes, such as the field ids of columns.
+    pub(super) fn last_metadata(&self, table: &TableName) -> Option<Arc<TableMetadata>> {
+        let object = self.last.borrow().get(table).cloned();
+        self.metadata(&object?)
     }
 
     pub(super) fn metadata(&self, object: &ObjectKey) -> Option<Arc<TableMetadata>> {

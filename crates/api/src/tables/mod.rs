@@ -14,6 +14,7 @@ pub mod held;
 pub mod catalog;
 pub mod pointers;
 
+pub mod located;
 mod lookup;
 mod metadata;
 pub mod read;

@@ -20,6 +20,7 @@ use super::{
     config::{LakeConfig, TableName},
     error::LakeError,
     held::HeldLake,
+    located::Place,
     lookup::Running,
     pointers::TablePointers,
 };
@@ -51,13 +52,15 @@ pub struct ReadCost {
     pub len_bytes: u64,
 }
 
-/// The newest row of an artifact in all tables, with what finding it cost. `None`: no table has one.
+/// The newest row of an artifact in all tables, with what finding it cost. `None`: no table has one. With a `place` it is
+/// read there; where it is not found there, it is looked up.
 ///
 /// Every read has a deadline and is retried within a budget ([`firn_store::retry`]); the whole has one of its own.
 pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
     lake: &Lake<'_, S, T, P>,
     key: &ArtifactKey,
     representation: Representation,
+    place: Option<&Place>,
     now: Micros,
 ) -> (Result<Option<ArtifactRow>, LakeError>, ReadCost) {
     let counting = CountingRead::new(lake.store);
@@ -74,7 +77,8 @@ pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
         now,
     };
     let deadline_ms = lake.config.deadline_ms;
-    let looked_up = within(lake.platform, deadline_ms, reader.look_up(lake.pointers, key, representation));
+    let looked_up =
+        within(lake.platform, deadline_ms, reader.read(lake.pointers, key, representation, place));
     let result = looked_up.await.unwrap_or(Err(LakeError::Deadline { deadline_ms }));
     let counts = counting.counts();
     (result, ReadCost { reads: counts.requests, waves: reader.waves.get(), len_bytes: counts.len_bytes })
@@ -87,11 +91,30 @@ pub(super) struct Reader<'a, S> {
     request_count: &'a dyn Fn() -> u64,
     waves: Cell<u64>,
     pub(super) held: &'a HeldLake,
-    config: &'a LakeConfig,
+    pub(super) config: &'a LakeConfig,
     now: Micros,
 }
 
 impl<'a, S: ObjectRead> Reader<'a, S> {
+    async fn read(
+        &self,
+        pointers: &impl TablePointers,
+        key: &ArtifactKey,
+        representation: Representation,
+        place: Option<&Place>,
+    ) -> Result<Option<ArtifactRow>, LakeError> {
+        if let Some(place) = place {
+            match self.read_located(pointers, key, place, representation).await {
+                Ok(Some(row)) => return Ok(Some(row)),
+                // Compacted or expired since: the tables know better, if their pointers are read anew.
+                Ok(None) => self.held.forget_pointers(),
+                Err(error) if error.is_stale() => self.held.forget_pointers(),
+                Err(error) => return Err(error),
+            }
+        }
+        self.look_up(pointers, key, representation).await
+    }
+
     async fn look_up(
         &self,
         pointers: &impl TablePointers,
@@ -120,7 +143,7 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
     }
 
     /// Where each table's current metadata lies; tables that do not exist yet are left out.
-    async fn read_pointers(
+    pub(super) async fn read_pointers(
         &self,
         pointers: &impl TablePointers,
     ) -> Result<Vec<(&'a TableName, ObjectKey)>, LakeError> {
