@@ -56,7 +56,8 @@ pub enum End {
 /// A SQLite database of one namespace, used by one caller at a time.
 pub trait Sql {
     /// Runs one statement with its parameters `?1`, `?2`, …; gives each row to `each`, which may break off. A
-    /// statement that changes rows has done so completely before its first row is given.
+    /// statement that changes rows has done so completely before its first row is given. `each` never calls the
+    /// database. A number without a fraction is a [`Value::Int`], however the engine hands it over.
     ///
     /// # Errors
     /// What the engine says. The effect of a failed statement is undone.
