@@ -11,7 +11,7 @@ use firn_api::{
     problem::Problem,
     tenancy::allowed,
 };
-use firn_platform::{HostSha256, Setting, call_ledger};
+use firn_platform::{HostSha256, Kv, Setting, call_ledger};
 use firn_types::{error::ErrorCode, key::Namespace, mode::Mode};
 use worker::{Env, console_error};
 
@@ -24,7 +24,7 @@ const CEILING_LEN_BYTES: u32 = 100_000_000;
 const CEILING_RECORD_COUNT: u32 = 1_000_000;
 
 /// How long a finished answer is kept (design.md §3).
-const ANSWER_KEPT_SECS: u64 = 24 * 60 * 60;
+const ANSWER_KEPT_SECS: u32 = 24 * 60 * 60;
 
 /// The deployment's bindings.
 pub(crate) struct Deployment<'e>(pub(crate) &'e Env);
@@ -43,16 +43,12 @@ impl StreamPort for Deployment<'_> {
 
 impl AnswerStore for Deployment<'_> {
     async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.0.kv("FIRN_CONFIG").ok()?.get(&answer_key(key)).bytes().await.ok().flatten()
+        Kv::open(self.0, "FIRN_CONFIG")?.get(&answer_key(key)).await.ok().flatten()
     }
 
     async fn put(&self, key: &str, answer: Vec<u8>) {
-        let put = async {
-            let kv = self.0.kv("FIRN_CONFIG").map_err(|error| error.to_string())?;
-            let put = kv.put_bytes(&answer_key(key), &answer).map_err(|error| error.to_string())?;
-            put.expiration_ttl(ANSWER_KEPT_SECS).execute().await.map_err(|error| error.to_string())
-        };
-        if let Err(cause) = put.await {
+        let Some(kv) = Kv::open(self.0, "FIRN_CONFIG") else { return };
+        if let Err(cause) = kv.put(&answer_key(key), &answer, Some(ANSWER_KEPT_SECS)).await {
             // The ledger has it for some minutes more.
             console_error!(r#"{{"event":"answer_not_kept","cause":"{cause}"}}"#);
         }

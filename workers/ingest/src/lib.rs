@@ -10,6 +10,7 @@ mod tenants;
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use firn_api::{
     http::{RequestHead, Response},
     ingest::{
@@ -20,7 +21,7 @@ use firn_api::{
         publish::{Request as Publish, publish},
         retry::RetrySink,
     },
-    ports::{Body, Clock},
+    ports::{Body, BodyError, Clock},
     problem::Problem,
     tenancy::Tenancy,
 };
@@ -83,18 +84,34 @@ async fn ingest(
     let admitted = admit(head, &rules, &WebCrypto, now, ceilings.body_len_bytes_max).await?;
     let publishing = Publish { identity: &admitted.identity, now, request_id: &head.request_id, ceilings };
     let body = RequestBody::new(request);
-    let published = match admitted.encoding {
-        ContentEncoding::Identity => run(env, &admitted, &publishing, body).await,
-        ContentEncoding::Gzip => run(env, &admitted, &publishing, GzipBody::new(body)).await,
-    }?;
+    let body = match admitted.encoding {
+        ContentEncoding::Identity => DecodedBody::Plain(body),
+        ContentEncoding::Gzip => DecodedBody::Gzip(Box::new(GzipBody::new(body))),
+    };
+    let published = run(env, &admitted, &publishing, body).await?;
     respond(published)
+}
+
+/// A body out of its `Content-Encoding`. One type, so that what reads it is compiled once.
+enum DecodedBody {
+    Plain(RequestBody),
+    Gzip(Box<GzipBody<RequestBody>>),
+}
+
+impl Body for DecodedBody {
+    async fn next(&mut self) -> core::result::Result<Option<Bytes>, BodyError> {
+        match self {
+            Self::Plain(body) => body.next().await,
+            Self::Gzip(body) => body.next().await,
+        }
+    }
 }
 
 async fn run(
     env: &Env,
     admitted: &Admitted,
     publishing: &Publish<'_>,
-    mut body: impl Body,
+    mut body: DecodedBody,
 ) -> core::result::Result<Published, Problem> {
     let deployment = Deployment(env);
     let identity = &admitted.identity;

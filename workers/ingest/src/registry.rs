@@ -3,8 +3,9 @@
 
 use std::{cell::RefCell, collections::HashSet};
 
+use firn_platform::Kv;
 use firn_types::key::Namespace;
-use worker::{Env, kv::KvError};
+use worker::Env;
 
 /// Namespaces that one isolate remembers as registered; beyond it they are asked for anew.
 const REMEMBERED_COUNT_MAX: usize = 10_000;
@@ -20,16 +21,11 @@ pub(crate) async fn register_ledger(env: &Env, ns: &Namespace) -> Result<(), Str
     if REGISTERED.with_borrow(|registered| registered.contains(ns)) {
         return Ok(());
     }
-    let register = async {
-        let kv = env.kv("FIRN_CONFIG").map_err(|error| error.to_string())?;
-        let key = format!("{PREFIX}{ns}");
-        let told = |error: KvError| error.to_string();
-        if kv.get(&key).text().await.map_err(told)?.is_none() {
-            kv.put(&key, "").map_err(told)?.execute().await.map_err(told)?;
-        }
-        Ok(())
-    };
-    register.await.map_err(|error: String| format!("registering the ledger: {error}"))?;
+    let kv = Kv::open(env, "FIRN_CONFIG").ok_or("there is no binding FIRN_CONFIG")?;
+    let key = format!("{PREFIX}{ns}");
+    if kv.get(&key).await?.is_none() {
+        kv.put(&key, b"", None).await?;
+    }
     REGISTERED.with_borrow_mut(|registered| {
         if registered.len() >= REMEMBERED_COUNT_MAX {
             registered.clear();

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use firn_api::{ingest::answer::Destination, ports::Clock, problem::Problem, tenancy::Tenancy};
-use firn_platform::{Setting, WallClock};
+use firn_platform::{Kv, Setting, WallClock};
 use firn_types::{error::ErrorCode, key::Namespace, mode::Mode, tenant::TenantConfig, time::Micros};
 use worker::Env;
 
@@ -20,14 +20,14 @@ pub(crate) struct Tenants<'e>(pub(crate) &'e Env);
 impl Tenants<'_> {
     async fn read_config(&self, ns: &Namespace) -> Result<TenantConfig, Problem> {
         // A deployment without the namespace has no tenants of its own.
-        let Ok(kv) = self.0.kv("FIRN_CONFIG") else { return Ok(TenantConfig::default()) };
-        let text = kv.get(&TenantConfig::kv_key(ns)).text().await.map_err(|error| {
+        let Some(kv) = Kv::open(self.0, "FIRN_CONFIG") else { return Ok(TenantConfig::default()) };
+        let text = kv.get(&TenantConfig::kv_key(ns)).await.map_err(|cause| {
             Problem::new(ErrorCode::StorageUnavailable, "try again later")
                 .with_header("Retry-After", "2")
-                .because(error.to_string())
+                .because(cause)
         })?;
         let Some(text) = text else { return Ok(TenantConfig::default()) };
-        TenantConfig::parse(&text).map_err(|error| {
+        TenantConfig::parse(&String::from_utf8_lossy(&text)).map_err(|error| {
             let detail = format!("the configuration of this namespace is not valid: {error}");
             Problem::new(ErrorCode::ConfigurationInvalid, detail)
         })

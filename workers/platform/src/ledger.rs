@@ -2,25 +2,28 @@
 
 use firn_types::key::Namespace;
 use js_sys::Uint8Array;
-use worker::{Env, Method, Request, RequestInit};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::Env;
+
+use crate::{body::describe, kv::binding};
+
+#[wasm_bindgen(module = "/src/bindings.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = callObject, catch)]
+    async fn call_object(namespace: &JsValue, name: &str, message: &[u8]) -> Result<Uint8Array, JsValue>;
+}
+
+/// Whether the deployment has ledgers.
+pub fn has_ledgers(env: &Env) -> bool {
+    binding(env, "LEDGER").is_some()
+}
 
 /// Sends a message to the ledger of `ns`; gives the reply.
 ///
 /// # Errors
 /// What the runtime says; for the log.
 pub async fn call_ledger(env: &Env, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
-    let ask = async {
-        let stub = env.durable_object("LEDGER")?.get_by_name(ns.as_str())?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(Uint8Array::from(message.as_slice()).into()));
-        let mut answer =
-            stub.fetch_with_request(Request::new_with_init("http://ledger/call", &init)?).await?;
-        let bytes = answer.bytes().await?;
-        Ok::<_, worker::Error>((answer.status_code(), bytes))
-    };
-    match ask.await {
-        Ok((200, reply)) => Ok(reply),
-        Ok((status, _)) => Err(format!("the ledger answered {status}")),
-        Err(error) => Err(error.to_string()),
-    }
+    let namespace = binding(env, "LEDGER").ok_or("there is no binding LEDGER")?;
+    let reply = call_object(&namespace, ns.as_str(), &message).await;
+    reply.map(|reply| reply.to_vec()).map_err(|error| describe(&error))
 }

@@ -8,6 +8,7 @@ mod convert;
 mod crypto;
 mod hash;
 mod keys;
+mod kv;
 mod ledger;
 mod settings;
 mod timer;
@@ -20,7 +21,8 @@ pub use convert::{log_problem, read_head, send_response};
 pub use crypto::WebCrypto;
 pub use hash::HostSha256;
 pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
-pub use ledger::call_ledger;
+pub use kv::Kv;
+pub use ledger::{call_ledger, has_ledgers};
 pub use settings::Setting;
 pub use timer::Timer;
 

@@ -23,8 +23,8 @@ use firn_api::{
     },
 };
 use firn_platform::{
-    CatalogFetch, R2Read, Setting, Timer, WallClock, WebCrypto, call_ledger, log_problem, read_head,
-    send_response, token_rules,
+    CatalogFetch, R2Read, Setting, Timer, WallClock, WebCrypto, call_ledger, has_ledgers, log_problem,
+    read_head, send_response, token_rules,
 };
 use firn_types::{error::ErrorCode, key::Namespace};
 use worker::{Context, Env, Request, Result, event};
@@ -104,7 +104,7 @@ async fn serve(
     };
     let (mut place, mut unsent) = (None, None);
     // Without the binding the deployment reads tables that others write.
-    if env.durable_object("LEDGER").is_ok() {
+    if has_ledgers(env) {
         match ask_ledger(&Ledgers(env), &path, caller.as_ref(), now).await? {
             Route::Row(row) => return answer(&path, Some(&row), caller.as_ref(), now, Freshness::default()),
             Route::At(found) => place = Some(found),
