@@ -75,8 +75,7 @@ pub(crate) fn read(response: Response<Body>, asked: &ByteRange) -> Result<Answer
     let status = response.status();
     match status {
         StatusCode::PARTIAL_CONTENT => read_part(response, asked),
-        // A store may answer a range of an empty object with the whole of it.
-        StatusCode::OK if response.body().content_length() == Some(0) => Ok(empty(asked, response.headers())),
+        StatusCode::OK => read_whole(response, asked),
         StatusCode::RANGE_NOT_SATISFIABLE => {
             let headers = response.headers().clone();
             let body = error_body(response);
@@ -104,6 +103,23 @@ fn empty(asked: &ByteRange, headers: &HeaderMap) -> Answer {
             etag: header_text(headers, header::ETAG),
         }),
     }
+}
+
+/// A store may answer with the whole object, above all where all of it is asked for, or where it is empty.
+fn read_whole(response: Response<Body>, asked: &ByteRange) -> Result<Answer, Failure> {
+    let object_len_bytes = response.body().content_length();
+    let is_all = match (asked, object_len_bytes) {
+        (_, Some(0)) => return Ok(empty(asked, response.headers())),
+        (ByteRange::Range(range), Some(len_bytes)) => *range == (0..len_bytes),
+        (ByteRange::Tail { len_bytes: asked }, Some(len_bytes)) => *asked >= len_bytes,
+        (_, None) => false,
+    };
+    let (Some(object_len_bytes), true) = (object_len_bytes, is_all) else {
+        return Err(Failure::unavailable(ProtocolError::NoRange(response.status().as_u16()).into()));
+    };
+    let etag = header_text(response.headers(), header::ETAG);
+    let bytes = read_body(response.into_body(), object_len_bytes)?;
+    Ok(Answer::Bytes(ObjectBytes { bytes, offset: 0, object_len_bytes, etag }))
 }
 
 fn read_part(response: Response<Body>, asked: &ByteRange) -> Result<Answer, Failure> {

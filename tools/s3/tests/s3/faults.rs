@@ -93,6 +93,22 @@ fn answer_of_another_range_is_refused() {
 }
 
 #[test]
+fn whole_object_is_taken_where_all_of_it_is_asked_for() {
+    let peer = peer();
+    peer.behave(Behaviour::Answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n0123".to_owned()));
+    let store = S3Read::new(config(&peer));
+    let read = |range| block_on(store.read(&ObjectKey::new("a"), &range));
+    for range in [ByteRange::Range(0..4), ByteRange::Tail { len_bytes: 4 }, ByteRange::Tail { len_bytes: 9 }]
+    {
+        let found = read(range).unwrap();
+        assert_eq!((found.bytes.as_ref(), found.offset, found.object_len_bytes), (b"0123".as_slice(), 0, 4));
+    }
+    for range in [ByteRange::Range(0..3), ByteRange::Range(1..4), ByteRange::Tail { len_bytes: 3 }] {
+        assert_eq!(read(range).unwrap_err().kind, StoreErrorKind::Unavailable);
+    }
+}
+
+#[test]
 fn what_is_no_answer_is_unavailable() {
     for behaviour in [Behaviour::Close, Behaviour::AnswerAndClose("not HTTP\r\n\r\n".to_owned())] {
         let error = error_of(behaviour, Duration::from_secs(30));
