@@ -1,14 +1,17 @@
 """Tables as other engines open them: out of a folder, or through a REST catalog (a test's own, or a live one)."""
 
+import functools
 import importlib
 import json
 import pathlib
+import subprocess
 
 import duckdb
 from pyiceberg.catalog import load_catalog
 from pyiceberg.table import StaticTable
 
 NAMESPACE = "firn"
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Folder:
@@ -27,6 +30,10 @@ class Folder:
     def duckdb(self, table):
         """A connection, and what stands for the table in its SQL."""
         return open_duckdb(), f"iceberg_scan('{self.metadata_location(table)}')"
+
+    def inspect(self, table):
+        """Arguments that name the table."""
+        return ["--table", str(self.folder / "catalog" / NAMESPACE / f"{table}.json")]
 
 
 class Catalog:
@@ -49,6 +56,10 @@ class Catalog:
         connection = open_duckdb()
         connection.execute(f"ATTACH 'lake' AS lake (TYPE iceberg, ENDPOINT '{self.uri}', AUTHORIZATION_TYPE 'none')")
         return connection, f"lake.{NAMESPACE}.{table}"
+
+    def inspect(self, table):
+        loaded = self.pyiceberg(table)
+        return ["--table", loaded.metadata_location, "--endpoint", loaded.io.properties["s3.endpoint"]]
 
 
 def open_duckdb():
@@ -74,4 +85,20 @@ def read_with_duckdb(lake, table):
         return connection.execute(f"SELECT * FROM {name}").to_arrow_table().to_pylist()
 
 
-ENGINES = {"pyiceberg": read_with_pyiceberg, "duckdb": read_with_duckdb}
+def read_with_inspect(lake, table):
+    """With Firn's own reader; instants are text."""
+    command = [inspect_tool(), "scan", *lake.inspect(table)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@functools.cache
+def inspect_tool():
+    """Path of the tool, built if it is not; with all other tools, as `conftest.py` builds all examples."""
+    command = ["cargo", "build", "-q", "--locked", "--bins", "--message-format=json"]
+    built = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE)
+    messages = [json.loads(line) for line in built.stdout.splitlines()]
+    return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "inspect")
+
+
+ENGINES = {"pyiceberg": read_with_pyiceberg, "duckdb": read_with_duckdb, "inspect": read_with_inspect}

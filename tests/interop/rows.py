@@ -61,16 +61,18 @@ def expected(row, ingest_ts):
     values = {column: row.get(column) for column in COLUMNS} | {"__ingest_ts": ingest_ts}
     for column in TIMESTAMPS:
         if isinstance(values[column], str):
-            values[column] = micros(datetime.datetime.fromisoformat(values[column]))
+            values[column] = micros(values[column])
     return values
 
 
 def comparable(row):
-    """A row that an engine read, with instants as microseconds, whatever the engine's zone is called."""
+    """A row that an engine read, with instants as microseconds, whatever the engine makes of them."""
     instants = {column: micros(row[column]) for column in TIMESTAMPS if row[column] is not None}
     return row | instants
 
 
 def micros(instant):
+    if isinstance(instant, str):
+        instant = datetime.datetime.fromisoformat(instant)
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
     return (instant - epoch) // datetime.timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""PyIceberg and DuckDB read the tables of a running Firn in place.
+"""PyIceberg, DuckDB and `inspect` read the tables of a running Firn in place.
 
 FIRN_ORIGIN is its origin; FIRN_CATALOG_PATH is what lies between the origin and `/v1`, if anything does.
 """
@@ -36,7 +36,7 @@ def test_engines_read_the_same_rows(live_lake, table):
         engine: sorted(map(comparable, read(live_lake, table)), key=lambda row: (row["ns"], row["version"], row["id"]))
         for engine, read in ENGINES.items()
     }
-    assert found["pyiceberg"] == found["duckdb"]
+    assert found["pyiceberg"] == found["duckdb"] == found["inspect"]
     snapshot = live_lake.pyiceberg(table).current_snapshot()
     if snapshot:
         assert len(found["duckdb"]) == int(snapshot.summary["total-records"])

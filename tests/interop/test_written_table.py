@@ -1,4 +1,4 @@
-"""PyIceberg and DuckDB read what crates/lake writes, out of a folder and through its catalog."""
+"""PyIceberg, DuckDB and `inspect` read what crates/lake writes, out of a folder and through its catalog."""
 
 import datetime
 
