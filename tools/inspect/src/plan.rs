@@ -88,6 +88,8 @@ impl Plan {
         out: &mut impl io::Write,
     ) -> io::Result<()> {
         let Listed { manifest_count, data_file_count } = listed;
+        // Metadata of v1 may name manifests itself, and all of them are read.
+        let manifest_count = self.manifest_count.max(*manifest_count);
         writeln!(out, "{}", self.text)?;
         writeln!(out, "manifests {} of {manifest_count}", self.manifest_count)?;
         writeln!(out, "data files {} of {data_file_count} in these manifests", self.data_files.len())?;
