@@ -144,6 +144,17 @@ impl ChunkReader {
         }
     }
 
+    /// Whether the pages that hold `rows` were fetched; the whole chunk, where pages are not known.
+    pub(crate) fn is_fetched(&self, rows: &RowSet, fetched: &Fetched) -> bool {
+        let is_there = |range: &Range<u64>| fetched.covered_to(range.start, range.end) == range.end;
+        match &self.pages {
+            Pages::Walked(_) => is_there(&self.bytes),
+            Pages::Indexed(pages) => {
+                pages_of(pages, rows).map(|page| &page.bytes).chain(&self.dictionary_at).all(is_there)
+            }
+        }
+    }
+
     /// Gives each cell of `rows` to `sink`, in order, with the number of its row.
     pub(crate) fn read(
         &mut self,

@@ -102,6 +102,22 @@ impl Group {
         Ok(self.reader(footer, leaf_idx)?.len_bytes_of(&rows))
     }
 
+    /// Whether all pages of the rows were fetched, of these leaf columns.
+    pub(crate) fn is_fetched(
+        &mut self,
+        footer: &FileFooter,
+        leaves: &[usize],
+        fetched: &Fetched,
+    ) -> Result<bool, Located> {
+        let rows = self.rows.clone();
+        for leaf_idx in leaves {
+            if !self.reader(footer, *leaf_idx)?.is_fetched(&rows, fetched) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Ranges that are missing to read the rows of these leaf columns.
     pub(crate) fn needs(
         &mut self,

@@ -35,6 +35,7 @@ mod footer_check;
 mod group;
 mod header;
 mod index;
+mod keys;
 mod matched;
 mod narrow;
 mod page;

@@ -179,7 +179,7 @@ fn small_target_comes_with_the_key_pages() {
     check(&cold, &[&[Footer], &[KeyPages]], 3, 33_000);
     let (warm, _) = case.read(321, RowSelection::AllMatching, held);
     // The key pages were kept.
-    check(&warm, &[&[KeyPages]], 2, 7_000);
+    check(&warm, &[&[TargetPages]], 2, 7_000);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn page_index_beyond_the_tail_takes_one_more_wave() {
     let (cold, held) = case.read(3_210, RowSelection::AllMatching, None);
     assert_eq!(cold.roles(), [[Footer], [PageIndex], [KeyPages]]);
     let (warm, _) = case.read(3_210, RowSelection::AllMatching, held);
-    assert_eq!(warm.roles(), [[KeyPages]]);
+    assert_eq!(warm.roles(), [[TargetPages]]);
 }
 
 #[test]

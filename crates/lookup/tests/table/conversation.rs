@@ -179,6 +179,23 @@ fn of_many_versions_only_the_winners_content_is_read() {
 }
 
 #[test]
+fn content_comes_with_keys_only_where_keys_must_be_waited_for() {
+    let mut table = new_table(&[]);
+    // Two rows to a page: their content costs less than a wave.
+    table.layout = Layout { page_row_count: 2, ..LAYOUT };
+    for version in 1..=8 {
+        table.append(&rows("a", 0..60, version));
+        table.commit();
+    }
+    let (lake, metadata) = table.finish();
+    let mut held = HoldAll::default();
+    let (_, cold) = found(&mut lookup(&metadata, "a", 20), &lake, &mut held);
+    assert_eq!(cold.waves.len(), 4, "{cold:?}");
+    let (_, warm) = found(&mut lookup(&metadata, "a", 21), &lake, &mut held);
+    assert_eq!(warm.waves, [[TargetPages]]);
+}
+
+#[test]
 fn deletes_of_a_few_files_take_no_wave_of_their_own() {
     let mut table = new_table(&[]);
     table.append(&rows("a", 0..200, 1));
