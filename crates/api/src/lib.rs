@@ -7,6 +7,8 @@
 pub mod access;
 #[cfg(feature = "content")]
 pub mod content;
+#[cfg(feature = "follow")]
+pub mod follow;
 pub mod http;
 #[cfg(feature = "ingest")]
 pub mod ingest;

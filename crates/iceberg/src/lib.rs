@@ -8,6 +8,7 @@ pub mod error;
 pub mod schema;
 pub mod value;
 
+pub mod followed;
 pub mod name_mapping;
 pub mod partition;
 pub mod pointer;

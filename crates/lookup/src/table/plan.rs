@@ -256,7 +256,11 @@ impl Planner {
 }
 
 /// Finds the deletes that apply to each data file.
-fn apply_deletes(data: Vec<ManifestEntry>, deletes: &[ManifestEntry], query: &Resolved) -> TablePlan {
+pub(crate) fn apply_deletes(
+    data: Vec<ManifestEntry>,
+    deletes: &[ManifestEntry],
+    query: &Resolved,
+) -> TablePlan {
     let index = DeleteIndex::new(deletes);
     let mut plan = TablePlan::default();
     // A delete file is the same one wherever it applies; its address tells.

@@ -1,13 +1,13 @@
-//! Every live row of a table, a file at a time: for tools and for whoever follows a table, not for requests.
+//! Every row of a table, or of one of its files: for tools and for whoever follows a table, not for requests.
 
-use firn_iceberg::value::Value;
+use firn_iceberg::{manifest::ManifestEntry, value::Value};
 
 use super::{
     RowLocation,
     deletes::{DeleteReads, columns_compared},
     error::TableError,
     ids::check_has_ids,
-    plan::{DataTask, Planner, TablePlan},
+    plan::{DataTask, Planner, TablePlan, apply_deletes},
     query::{Resolved, TableQuery, check_readable},
     wave::Wave,
 };
@@ -20,11 +20,13 @@ use crate::{
     need::{Role, Step, Supplied},
 };
 
-/// A live row.
+/// A row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScannedRow {
     /// Where it lies.
     pub location: RowLocation,
+    /// Whether a delete names it; only [`TableScan::of_file`] gives such rows.
+    pub is_deleted: bool,
     /// Its values: the query's columns, then its target columns.
     pub values: Vec<Option<Value>>,
 }
@@ -39,7 +41,15 @@ pub struct TableScan {
     deletes: DeleteReads,
     /// The columns that are read, by field id: the query's, then those that deletes compare.
     columns: Vec<i32>,
+    rows: Rows,
     state: State,
+}
+
+/// Which rows a scan gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    Live,
+    All,
 }
 
 #[derive(Debug)]
@@ -62,8 +72,23 @@ impl TableScan {
             plan: TablePlan::default(),
             deletes: DeleteReads::default(),
             columns: Vec::new(),
+            rows: Rows::Live,
             state: State::Planning(Planner::default()),
         })
+    }
+
+    /// Starts a scan of one data file, of which it gives every row, and says which are deleted. Of `deletes` those
+    /// count that apply to the file. The query's key, version and snapshot are ignored.
+    pub fn of_file(
+        query: TableQuery,
+        file: ManifestEntry,
+        deletes: &[ManifestEntry],
+    ) -> Result<Self, TableError> {
+        let mut scan = Self::new(query)?;
+        scan.rows = Rows::All;
+        let plan = apply_deletes(vec![file], deletes, &scan.query);
+        scan.begin(plan);
+        Ok(scan)
     }
 
     /// Goes on with the answers to the needs of the step before, in their order; with none at first and after rows.
@@ -119,9 +144,9 @@ impl TableScan {
                     }
                     Step::Done(Some(rows)) => {
                         self.check_ids(data_idx, &scan)?;
-                        let live = self.live_rows(data_idx, rows);
+                        let rows = self.given_rows(data_idx, rows);
                         self.state = State::Rows(data_idx, scan);
-                        return Ok(Step::Done(Some(live)));
+                        return Ok(Step::Done(Some(rows)));
                     }
                     Step::Done(None) => {
                         self.deletes.forget(data_idx, &self.plan);
@@ -161,22 +186,24 @@ impl TableScan {
         check_has_ids(&footer, self.query.metadata.name_mapping.as_deref(), &object)
     }
 
-    fn live_rows(&self, data_idx: usize, rows: Vec<FoundRow>) -> Vec<ScannedRow> {
+    fn given_rows(&self, data_idx: usize, rows: Vec<FoundRow>) -> Vec<ScannedRow> {
         let Some(DataTask { entry, .. }) = self.plan.data.get(data_idx) else { return Vec::new() };
         let object = self.query.locations.object_key(&entry.file.location);
         let column_count = self.query.columns.len() + self.query.target.len();
-        let is_live = |row: &FoundRow| {
+        let scanned = |FoundRow { position, mut values }: FoundRow| {
             let value = |field_id: i32| {
                 let place = self.columns.iter().position(|id| *id == field_id)?;
-                row.values.get(place)?.as_ref()
+                values.get(place)?.as_ref()
             };
-            !self.deletes.delete(data_idx, row.position, &self.plan, &self.query, value)
-        };
-        let scanned = |FoundRow { position, mut values }: FoundRow| {
+            let is_deleted = self.deletes.delete(data_idx, position, &self.plan, &self.query, value);
+            if is_deleted && self.rows == Rows::Live {
+                return None;
+            }
             values.truncate(column_count);
             let sequence_number = entry.sequence_number;
-            ScannedRow { location: RowLocation { object: object.clone(), position, sequence_number }, values }
+            let location = RowLocation { object: object.clone(), position, sequence_number };
+            Some(ScannedRow { location, is_deleted, values })
         };
-        rows.into_iter().filter(is_live).map(scanned).collect()
+        rows.into_iter().filter_map(scanned).collect()
     }
 }

@@ -26,7 +26,7 @@ use firn_lookup::{
 use firn_types::object::{ByteRange, ObjectKey};
 
 /// Objects by key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lake {
     pub(crate) objects: BTreeMap<String, Bytes>,
 }

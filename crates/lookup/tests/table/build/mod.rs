@@ -72,7 +72,7 @@ type Group = (i64, usize, i64);
 type Entries = Vec<(Vec<Option<Literal>>, Vec<u8>)>;
 
 /// A table under construction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) format_version: u8,
     pub(crate) codec: Codec,
@@ -175,6 +175,18 @@ impl Table {
                 deleted,
             });
         }
+    }
+
+    /// Takes a data file out of the table.
+    #[allow(dead_code, reason = "for the follower's tests, which share this")]
+    pub(crate) fn remove(&mut self, data_idx: usize) {
+        self.data.remove(data_idx);
+    }
+
+    /// Key of a data file, without the bucket.
+    #[allow(dead_code, reason = "for the follower's tests, which share this")]
+    pub(crate) fn data_key(&self, data_idx: usize) -> String {
+        self.data[data_idx].location.strip_prefix("s3://lake/").unwrap().to_owned()
     }
 
     pub(crate) fn data_count(&self) -> usize {
