@@ -15,6 +15,7 @@ use firn_lookup::{
     },
 };
 use firn_store::{perform::CONNECTIONS_MAX, read::StoreError};
+use firn_types::key::Namespace;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    ledger::protocol::{Call, Reply},
+    ledger::protocol::{FollowCall, FollowReply},
     tables::pointers::TablePointers,
 };
 
@@ -89,7 +90,7 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
         report: Report,
     ) -> Result<(), FileError> {
         let mut scan = self.scan(self.columns.ids(), entry, deletes)?;
-        let mut waiting: BTreeMap<String, Waiting> = BTreeMap::new();
+        let mut waiting: BTreeMap<Namespace, Waiting> = BTreeMap::new();
         let mut len_bytes = 0;
         while let Some(rows) = self.next_rows(&mut scan).await? {
             for row in rows {
@@ -101,7 +102,7 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
                     self.count(|counts| counts.skipped_rows += 1);
                     continue;
                 };
-                len_bytes += len_bytes_of(&seen) + namespace.len();
+                len_bytes += len_bytes_of(&seen) + namespace.as_str().len();
                 let of = waiting.entry(namespace).or_default();
                 if is_deleted {
                     of.deleted.push(position);
@@ -130,7 +131,7 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
     async fn send(
         &self,
         entry: &ManifestEntry,
-        waiting: BTreeMap<String, Waiting>,
+        waiting: BTreeMap<Namespace, Waiting>,
     ) -> Result<(), FollowError> {
         let sends = waiting
             .into_iter()
@@ -141,13 +142,13 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
     async fn send_to(
         &self,
         entry: &ManifestEntry,
-        namespace: &str,
+        namespace: &Namespace,
         waiting: Waiting,
     ) -> Result<(), FollowError> {
         let object = object_key(&entry.file.location);
         let (table, path, sequence) = (self.label.as_str(), object.as_str(), entry.sequence_number);
         for rows in waiting.deleted.chunks(CALL_ROW_COUNT_MAX) {
-            let call = Call::RowsDeleted { table, path, sequence, rows: rows.to_vec() };
+            let call = FollowCall::RowsDeleted { table, path, sequence, rows: rows.to_vec() };
             self.run.report(namespace, &call).await?;
         }
         let mut seen = waiting.seen.into_iter();
@@ -156,8 +157,8 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
             if rows.is_empty() {
                 return Ok(());
             }
-            let call = Call::Confirm { table, path, sequence, rows };
-            if let Reply::Confirmed(confirmed) = self.run.report(namespace, &call).await? {
+            let call = FollowCall::Confirm { table, path, sequence, rows };
+            if let FollowReply::Confirmed(confirmed) = self.run.report(namespace, &call).await? {
                 self.count(|counts| {
                     counts.confirmed += confirmed.confirmed_count;
                     counts.learned += confirmed.learned_count;

@@ -27,13 +27,14 @@ use std::{
 use firn_lookup::table::error::TableError;
 use firn_store::{perform::perform, read::StoreError};
 use firn_types::{
+    key::Namespace,
     object::{ByteRange, ObjectKey},
     time::Micros,
 };
 use thiserror::Error;
 
 use crate::{
-    ledger::protocol::{Call, Reply, decode, encode},
+    ledger::protocol::{FollowCall, FollowReply, decode, encode},
     ports::Clock,
     tables::{config::TableName, error::LakeError, pointers::TablePointers},
 };
@@ -48,7 +49,7 @@ mod table;
 mod target;
 mod tell;
 
-use self::ports::{CallError, FollowStore, Ledgers};
+use self::ports::{CallError, FollowStore, Ledgers, LedgersPage};
 
 /// Requests (reads, puts, calls) after which a run ends at the next file: half of what one invocation of a Worker may
 /// make.
@@ -181,6 +182,9 @@ pub enum FollowError {
     /// A ledger.
     #[error(transparent)]
     Ledger(#[from] CallError),
+    /// The list of all ledgers.
+    #[error("listing the ledgers: {0}")]
+    List(String),
     /// Where the table's metadata lies.
     #[error(transparent)]
     Pointer(#[from] LakeError),
@@ -263,7 +267,7 @@ struct Run<'a, S, P, L> {
     lake: &'a Lake<'a, S, P, L>,
     requests_left: Cell<u64>,
     /// Namespaces whose ledgers were told anything.
-    touched: RefCell<BTreeSet<String>>,
+    touched: RefCell<BTreeSet<Namespace>>,
 }
 
 impl<'a, S: FollowStore, P: TablePointers, L: Ledgers> Run<'a, S, P, L> {
@@ -289,23 +293,26 @@ impl<'a, S: FollowStore, P: TablePointers, L: Ledgers> Run<'a, S, P, L> {
     }
 
     /// A call that a ledger must be able to answer.
-    async fn call(&self, namespace: &str, call: &Call<'_>) -> Result<Reply, FollowError> {
+    async fn call(&self, namespace: &Namespace, call: &FollowCall<'_>) -> Result<FollowReply, FollowError> {
         self.spend(1);
-        let failed = |cause: String| CallError { namespace: namespace.to_owned(), cause };
+        let failed = |cause: String| CallError { namespace: namespace.clone(), cause };
         let message = encode(call).map_err(|error| failed(error.to_string()))?;
-        let bytes = self.lake.ledgers.call(namespace, message).await?;
-        match decode(&bytes).map_err(|error| failed(error.to_string()))? {
-            Reply::Failed(cause) => Err(failed(cause).into()),
-            reply => Ok(reply),
-        }
+        let reply = self.lake.ledgers.call(namespace, message).await.map_err(failed)?;
+        decode::<FollowCall<'_>>(&reply).map_err(|error| failed(error.to_string()).into())
     }
 
     /// As [`Self::call`], of something that the ledger is told.
-    async fn report(&self, namespace: &str, call: &Call<'_>) -> Result<Reply, FollowError> {
+    async fn report(&self, namespace: &Namespace, call: &FollowCall<'_>) -> Result<FollowReply, FollowError> {
         let reply = self.call(namespace, call).await?;
         if !self.touched.borrow().contains(namespace) {
-            self.touched.borrow_mut().insert(namespace.to_owned());
+            self.touched.borrow_mut().insert(namespace.clone());
         }
         Ok(reply)
+    }
+
+    /// Some of the ledgers that were ever written.
+    async fn list_ledgers(&self, cursor: Option<&str>) -> Result<LedgersPage, FollowError> {
+        self.spend(1);
+        self.lake.ledgers.list(cursor).await.map_err(FollowError::List)
     }
 }

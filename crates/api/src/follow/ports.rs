@@ -1,8 +1,10 @@
 //! What the follower needs of the platform.
 
 use firn_store::read::{ObjectRead, StoreError};
-use firn_types::object::ObjectKey;
+use firn_types::{key::Namespace, object::ObjectKey};
 use thiserror::Error;
+
+use crate::ledger::LedgerPort;
 
 /// What became of a conditional put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub trait FollowStore: ObjectRead {
 #[error("the ledger of {namespace}: {cause}")]
 pub struct CallError {
     /// The namespace.
-    pub namespace: String,
+    pub namespace: Namespace,
     /// What is wrong; for the log.
     pub cause: String,
 }
@@ -38,18 +40,15 @@ pub struct CallError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgersPage {
     /// Their namespaces.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<Namespace>,
     /// Where the next page begins; none after the last.
     pub next: Option<String>,
 }
 
 /// The ledgers of all namespaces.
 #[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
-pub trait Ledgers {
-    /// Sends a message of [`crate::ledger::protocol`]; gives the reply's bytes.
-    async fn call(&self, namespace: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError>;
-
+pub trait Ledgers: LedgerPort {
     /// The ledgers that were ever written, a page at a time. One that was written within the last minute may be
-    /// missing.
-    async fn list(&self, cursor: Option<&str>) -> Result<LedgersPage, CallError>;
+    /// missing. The error is for the log.
+    async fn list(&self, cursor: Option<&str>) -> Result<LedgersPage, String>;
 }

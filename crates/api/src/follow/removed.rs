@@ -17,11 +17,11 @@ use super::{
     confirm::FileError,
     objects::object_key,
     ports::{FollowStore, Ledgers},
-    rows::read_namespace,
+    rows::{parse_namespace, read_namespace},
     table::Table,
 };
 use crate::{
-    ledger::protocol::{Call, Reply},
+    ledger::protocol::{FollowCall, FollowReply},
     tables::pointers::TablePointers,
 };
 
@@ -36,14 +36,14 @@ const LEDGER_COUNT_MAX: usize = 100_000;
 
 /// Whose rows a file held.
 enum Holders {
-    These(BTreeSet<String>),
+    These(BTreeSet<Namespace>),
     Unknown,
 }
 
 impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
     /// Reports at most [`REMOVED_AT_ONCE_MAX`] files as removed.
     pub(super) async fn report_removed(&self, removed: &[&ManifestEntry]) -> Result<(), FollowError> {
-        let mut by_namespace: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut by_namespace: BTreeMap<Namespace, Vec<String>> = BTreeMap::new();
         let mut for_all = Vec::new();
         for entry in removed {
             let path = object_key(&entry.file.location).as_str().to_owned();
@@ -66,10 +66,10 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
         stream::iter(sends).buffer_unordered(CONNECTIONS_MAX).try_collect().await
     }
 
-    async fn send_removed(&self, namespace: &str, paths: &[String]) -> Result<(), FollowError> {
+    async fn send_removed(&self, namespace: &Namespace, paths: &[String]) -> Result<(), FollowError> {
         for paths in paths.chunks(REMOVED_AT_ONCE_MAX) {
             let paths = paths.iter().map(String::as_str).collect();
-            self.run.report(namespace, &Call::FilesRemoved { table: &self.label, paths }).await?;
+            self.run.report(namespace, &FollowCall::FilesRemoved { table: &self.label, paths }).await?;
         }
         Ok(())
     }
@@ -85,8 +85,7 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
             && let Ok(namespace) = str::from_utf8(lower)
         {
             // An upper bound that was cut short was raised as well, so bounds that are equal are whole.
-            let canonical = Namespace::parse(namespace).ok().filter(|parsed| parsed.as_str() == namespace);
-            return Ok(Holders::These(canonical.iter().map(|ns| ns.as_str().to_owned()).collect()));
+            return Ok(Holders::These(parse_namespace(namespace).into_iter().collect()));
         }
         match self.read_namespaces(entry).await {
             Ok(namespaces) => Ok(Holders::These(namespaces)),
@@ -95,7 +94,7 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
         }
     }
 
-    async fn read_namespaces(&self, entry: &ManifestEntry) -> Result<BTreeSet<String>, FileError> {
+    async fn read_namespaces(&self, entry: &ManifestEntry) -> Result<BTreeSet<Namespace>, FileError> {
         let mut scan = self.scan(&[self.columns.ns()], entry, &[])?;
         let mut namespaces = BTreeSet::new();
         while let Some(rows) = self.next_rows(&mut scan).await? {
@@ -113,13 +112,13 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
 
     pub(super) async fn report_unlisted_to(
         &self,
-        namespace: &str,
+        namespace: &Namespace,
         live: &HashSet<String>,
     ) -> Result<(), FollowError> {
         let mut after = String::new();
         loop {
-            let call = Call::FilesPage { table: &self.label, after: &after, count: PAGE_FILE_COUNT };
-            let Reply::Files(mut page) = self.run.call(namespace, &call).await? else { return Ok(()) };
+            let call = FollowCall::FilesPage { table: &self.label, after: &after, count: PAGE_FILE_COUNT };
+            let FollowReply::Files(mut page) = self.run.call(namespace, &call).await? else { return Ok(()) };
             let Some(last) = page.last().cloned() else { return Ok(()) };
             page.retain(|path| !live.contains(path));
             self.count(|counts| counts.removed_files += page.len() as u64);
@@ -129,12 +128,11 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
     }
 
     /// Every ledger that was ever written, as far as the list and this run know.
-    async fn all_ledgers(&self) -> Result<BTreeSet<String>, FollowError> {
+    async fn all_ledgers(&self) -> Result<BTreeSet<Namespace>, FollowError> {
         let mut namespaces = self.run.touched.borrow().clone();
         let mut cursor = None;
         loop {
-            self.run.spend(1);
-            let page = self.run.lake.ledgers.list(cursor.as_deref()).await?;
+            let page = self.run.list_ledgers(cursor.as_deref()).await?;
             namespaces.extend(page.namespaces);
             if namespaces.len() > LEDGER_COUNT_MAX {
                 let (table, limit) = (self.label.clone(), LEDGER_COUNT_MAX);

@@ -80,7 +80,7 @@ impl Columns {
 
     /// Whose row it is, and the row. `None`: no ledger takes it, because its namespace is none as records have it, or
     /// nobody could ask for its key.
-    pub(super) fn read_row(&self, row: ScannedRow) -> Option<(String, SeenRow)> {
+    pub(super) fn read_row(&self, row: ScannedRow) -> Option<(Namespace, SeenRow)> {
         let mut values = row.values;
         let mut take = |idx: usize| {
             let place = self.places.get(idx).copied().flatten()?;
@@ -89,11 +89,7 @@ impl Columns {
                 _ => None,
             }
         };
-        let namespace = text(take(0))?;
-        // A lookup asks for the canonical text.
-        if Namespace::parse(&namespace).ok()?.as_str() != namespace {
-            return None;
-        }
+        let namespace = parse_namespace(&text(take(0))?)?;
         let artifact_type = text(take(1)).filter(|text| ArtifactType::parse(text).is_ok())?;
         let id = text(take(2))?;
         let version = integer(take(3));
@@ -110,13 +106,16 @@ impl Columns {
 }
 
 /// The namespace of a row of which nothing else was read.
-pub(super) fn read_namespace(row: ScannedRow) -> Option<String> {
-    let value = row.values.into_iter().next().flatten()?;
-    let namespace = text(match value {
-        Value::Primitive(literal) => Some(literal),
+pub(super) fn read_namespace(row: ScannedRow) -> Option<Namespace> {
+    match row.values.into_iter().next().flatten()? {
+        Value::Primitive(Literal::String(text)) => parse_namespace(&text),
         _ => None,
-    })?;
-    (Namespace::parse(&namespace).ok()?.as_str() == namespace).then_some(namespace)
+    }
+}
+
+/// A namespace as it stands in a row. `None` where a lookup, which asks for the canonical text, would not find it.
+pub(super) fn parse_namespace(text: &str) -> Option<Namespace> {
+    Namespace::parse(text).ok().filter(|namespace| namespace.as_str() == text)
 }
 
 fn text(literal: Option<Literal>) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use firn_store::perform::CONNECTIONS_MAX;
+use firn_types::key::Namespace;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     ports::{FollowStore, Ledgers},
 };
 use crate::{
-    ledger::protocol::{Call, Reply},
+    ledger::protocol::{FollowCall, FollowReply},
     tables::pointers::TablePointers,
 };
 
@@ -24,13 +25,13 @@ pub(super) async fn tell<S: FollowStore, P: TablePointers, L: Ledgers>(
     places: &[Place],
     whom: &Tell,
 ) -> Result<(u64, Option<String>), FollowError> {
-    let touched: BTreeSet<String> = run.touched.borrow().clone();
+    let touched: BTreeSet<Namespace> = run.touched.borrow().clone();
     let mut told_count = touched.len() as u64;
     each(touched.iter().map(|namespace| tell_one(run, namespace, places))).await?;
     let Tell::Waiting { from } = whom else { return Ok((told_count, None)) };
     let (mut cursor, mut asked_count) = (from.clone(), 0);
     loop {
-        let page = run.lake.ledgers.list(cursor.as_deref()).await?;
+        let page = run.list_ledgers(cursor.as_deref()).await?;
         asked_count += page.namespaces.len();
         let others = page.namespaces.iter().filter(|namespace| !touched.contains(*namespace));
         let told: Vec<bool> = stream::iter(others.map(|namespace| tell_if_waiting(run, namespace, places)))
@@ -53,11 +54,12 @@ async fn each(
 
 async fn tell_if_waiting<S: FollowStore, P: TablePointers, L: Ledgers>(
     run: &Run<'_, S, P, L>,
-    namespace: &str,
+    namespace: &Namespace,
     places: &[Place],
 ) -> Result<bool, FollowError> {
-    let reply = run.call(namespace, &Call::Status).await?;
-    let is_waiting = matches!(&reply, Reply::Status(status) if status.unsent_count + status.sent_count > 0);
+    let reply = run.call(namespace, &FollowCall::Status).await?;
+    let is_waiting =
+        matches!(&reply, FollowReply::Status(status) if status.unsent_count + status.sent_count > 0);
     if is_waiting {
         tell_one(run, namespace, places).await?;
     }
@@ -67,11 +69,11 @@ async fn tell_if_waiting<S: FollowStore, P: TablePointers, L: Ledgers>(
 /// Of every table: until a ledger heard of each that it knows, none of its rows is sent again.
 async fn tell_one<S: FollowStore, P: TablePointers, L: Ledgers>(
     run: &Run<'_, S, P, L>,
-    namespace: &str,
+    namespace: &Namespace,
     places: &[Place],
 ) -> Result<(), FollowError> {
     for Place { table, snapshot, sequence, as_of } in places {
-        let call = Call::Followed { table, snapshot: *snapshot, sequence: *sequence, as_of: *as_of };
+        let call = FollowCall::Followed { table, snapshot: *snapshot, sequence: *sequence, as_of: *as_of };
         run.call(namespace, &call).await?;
     }
     Ok(())

@@ -52,7 +52,7 @@ fn follower_killed_at_any_operation_comes_to_the_same_state() {
         for when in [When::Before, When::After] {
             let (world, _) = changed_world();
             world.bucket.faults.kill_at(operation, when);
-            let report = block_on(world.run(&world.config()));
+            let report = block_on(world.run(&World::config()));
             let is_reported = report.tables[0].ending.as_str() == "failed" || report.tell_error.is_some();
             assert!(is_reported, "{operation} {when:?}: {report:?}");
             world.bucket.faults.clear();
@@ -72,7 +72,7 @@ proptest! {
         let expected = world.state();
         let (world, _) = changed_world();
         world.bucket.faults.yields.set(true);
-        let config = world.config();
+        let config = World::config();
         {
             let (mut first, mut second) = (pin!(world.run(&config)), pin!(world.run(&config)));
             let mut context = Context::from_waker(Waker::noop());

@@ -214,7 +214,7 @@ fn file_that_cannot_be_read_is_named_and_stops_nothing() {
         let report = world.follow();
         assert_eq!(report.tables[0].unreadable.len(), 1);
         let followed = world.followed().unwrap();
-        assert_eq!(followed.unreadable, [key.clone()]);
+        assert_eq!(followed.unreadable, std::slice::from_ref(&key));
         assert!(!followed.covers(Some("u0"), Some(2)));
         let Read::Known(known) = world.peers.ledger("b").read("page", "x").unwrap() else {
             panic!("unknown")
@@ -239,7 +239,7 @@ fn run_that_has_no_requests_left_goes_on_where_it_was() {
         rows.extend(some);
     }
     world.snapshot();
-    let config = firn_api::follow::FollowConfig { request_count_max: 12, ..world.config() };
+    let config = firn_api::follow::FollowConfig { request_count_max: 12, ..World::config() };
     let mut endings = Vec::new();
     while endings.last() != Some(&"current") {
         let report = futures::executor::block_on(world.run(&config));

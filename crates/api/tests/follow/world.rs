@@ -9,9 +9,9 @@ use std::{
 use firn_api::{
     follow::{
         FollowConfig, Lake as FollowedLake, REQUEST_COUNT_MAX, Report, Tell, follow_tables,
-        ports::{CallError, Ledgers, LedgersPage},
+        ports::{Ledgers, LedgersPage},
     },
-    ledger::object::answer,
+    ledger::{LedgerPort, object::answer},
     ports::Clock,
     tables::{config::TableName, pointers::BucketPointers},
 };
@@ -31,7 +31,7 @@ use firn_ledger::{
     status::ListedVersion,
 };
 use firn_store::read::ObjectRead;
-use firn_types::{mode::Mode, object::ByteRange, time::Micros, visibility::Visibility};
+use firn_types::{key::Namespace, mode::Mode, object::ByteRange, time::Micros, visibility::Visibility};
 use futures::executor::block_on;
 use serde_json::{Value as Json, json};
 
@@ -125,7 +125,7 @@ impl Peers {
                 artifact_type: "page",
                 id,
                 standing,
-                hash: [self.secs.get() as u8; 32],
+                hash: [7; 32],
                 metadata_digest: [0; 16],
                 if_version: None,
                 json: json.as_bytes(),
@@ -161,18 +161,20 @@ impl Clock for Peers {
     }
 }
 
-impl Ledgers for Peers {
-    async fn call(&self, namespace: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
-        let failed = |cause: &str| CallError { namespace: namespace.to_owned(), cause: cause.to_owned() };
-        let call = async || answer(&self.ledger(namespace), self.now(), &message).unwrap();
-        self.calls.borrow_mut().push(namespace.to_owned());
-        self.faults.run(call).await.ok_or_else(|| failed("killed"))
+impl LedgerPort for Peers {
+    async fn call(&self, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
+        let call = async || answer(&self.ledger(ns.as_str()), self.now(), &message).unwrap();
+        self.calls.borrow_mut().push(ns.as_str().to_owned());
+        self.faults.run(call).await.ok_or_else(|| "killed".to_owned())
     }
+}
 
-    async fn list(&self, cursor: Option<&str>) -> Result<LedgersPage, CallError> {
+impl Ledgers for Peers {
+    async fn list(&self, cursor: Option<&str>) -> Result<LedgersPage, String> {
         let from = cursor.map_or(0, |cursor| cursor.parse().unwrap());
         let all = self.namespaces();
-        let namespaces: Vec<String> = all.iter().skip(from).take(2).cloned().collect();
+        let page = all.iter().skip(from).take(2);
+        let namespaces = page.map(|ns| Namespace::parse(ns).unwrap()).collect();
         let next = (from + 2 < all.len()).then(|| (from + 2).to_string());
         Ok(LedgersPage { namespaces, next })
     }
@@ -287,7 +289,7 @@ impl World {
         self.table.append(&rows);
     }
 
-    pub(crate) fn config(&self) -> FollowConfig {
+    pub(crate) fn config() -> FollowConfig {
         FollowConfig {
             tables: TableName::parse_list(TABLE).unwrap(),
             tell: Tell::Waiting { from: None },
@@ -303,7 +305,7 @@ impl World {
     /// Follows the table; it must come to its current snapshot.
     #[track_caller]
     pub(crate) fn follow(&self) -> Report {
-        let report = block_on(self.run(&self.config()));
+        let report = block_on(self.run(&Self::config()));
         let table = &report.tables[0];
         assert_eq!(table.ending.as_str(), "current", "{report:?}");
         assert!(report.tell_error.is_none(), "{report:?}");
@@ -389,7 +391,7 @@ fn new_table(format_version: u8) -> Table {
         column(TEXT, "html", PrimitiveType::String),
     ];
     let mut table = Table::new(format_version, columns, Vec::new());
-    table.prefix = "s3://lake/u0/".to_owned();
+    "s3://lake/u0/".clone_into(&mut table.prefix);
     table.commit();
     table
 }
