@@ -17,6 +17,11 @@ export default {
     if (env.FIRN_DEVELOPMENT === "on" && url.pathname === "/$.dev/fault") return setFault(request, url);
     return worker.fetch(request, env, context);
   },
+
+  /** Each minute in production: the tables are followed. */
+  scheduled(event, env, context) {
+    return worker.call(() => wasm.scheduled(event, env, context));
+  },
 };
 
 /**

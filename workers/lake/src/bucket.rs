@@ -43,11 +43,22 @@ impl LakeBucket {
 
     /// Stores `bytes` if the object still has this ETag; with `None`, if there is none yet.
     pub(crate) async fn put_if(&self, key: &ObjectKey, bytes: Vec<u8>, etag: Option<&str>) -> Result<Put> {
+        let stored = self.put_if_etag(key, bytes, etag).await?;
+        Ok(if stored.is_some() { Put::Stored } else { Put::Conflict })
+    }
+
+    /// As [`Self::put_if`]; gives the new `ETag`, or none where nothing was stored.
+    pub(crate) async fn put_if_etag(
+        &self,
+        key: &ObjectKey,
+        bytes: Vec<u8>,
+        etag: Option<&str>,
+    ) -> Result<Option<String>> {
         let condition = match etag {
             Some(etag) => Conditional { etag_matches: Some(etag.to_owned()), ..Conditional::default() },
             None => Conditional { etag_does_not_match: Some("*".to_owned()), ..Conditional::default() },
         };
         let stored = self.0.put(key.as_str(), bytes).only_if(condition).execute().await?;
-        Ok(if stored.is_some() { Put::Stored } else { Put::Conflict })
+        Ok(stored.map(|object| object.etag()))
     }
 }

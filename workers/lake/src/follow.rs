@@ -1,23 +1,190 @@
 //! Follows the lake's tables for their ledgers: on a schedule, and on a laptop after every flush.
 
+use std::cell::OnceCell;
+
 use firn_api::{
     follow::{
-        FollowConfig, Lake, REQUEST_COUNT_MAX, Report, TableReport, Tell, follow_tables,
-        ports::{CallError, FollowStore, Ledgers, LedgersPage, Put},
+        Counts, Ending, FollowConfig, Lake, REQUEST_COUNT_MAX, Report, TableReport, Tell, follow_tables,
+        ports::{FollowStore, Ledgers, LedgersPage, Put},
     },
+    ledger::LedgerPort,
     tables::{
-        catalog::{CatalogConfig, CatalogCache, RestCatalog, Transport},
+        catalog::{CatalogConfig, HeldCatalog, RestCatalog, Transport},
         config::TableName,
         pointers::{BucketPointers, ConfiguredPointers},
     },
 };
-use firn_platform::{CatalogFetch, R2Read, Setting, Timer, WallClock};
+use firn_platform::{CatalogFetch, R2Read, Setting, Timer, WallClock, call_ledger};
 use firn_store::{
     read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind},
     retry::RetryRead,
 };
-use firn_types::object::{ByteRange, ObjectKey};
-use js_sys::Uint8Array;
-use worker::{Env, Error, Method, Request, RequestInit, Result, console_error, console_log, kv::KvStore};
+use firn_types::{
+    key::Namespace,
+    object::{ByteRange, ObjectKey},
+};
+use serde_json::{Value, json};
+use worker::{Env, Error, Result, console_error, console_log};
 
-use crate::bucket::{LakeBucket, Put as Stored};
+use crate::{
+    bucket::LakeBucket,
+    ledgers::{list_ledgers, register_ledger},
+};
+
+/// Where a run goes on telling ledgers that wait, in KV; there only while they are more than one run asks.
+const CURSOR_KEY: &str = "follower:ledgers";
+
+/// Runs of a flush on a laptop, which ends when everything is followed: 500,000 requests.
+const FLUSH_RUN_COUNT_MAX: usize = 100;
+
+thread_local! {
+    static TABLES: OnceCell<core::result::Result<Vec<TableName>, String>> = const { OnceCell::new() };
+}
+
+/// One run, as far as its requests reach. What it did and what it could not do is in the log.
+pub(crate) async fn follow_once(env: &Env) -> Result<Report> {
+    let kv = env.kv("FIRN_CONFIG")?;
+    let from = kv.get(CURSOR_KEY).text().await?;
+    let report = run(env, Tell::Waiting { from: from.clone() }).await?;
+    if report.next_ledgers != from {
+        match &report.next_ledgers {
+            Some(next) => kv.put(CURSOR_KEY, next)?.execute().await?,
+            None => kv.delete(CURSOR_KEY).await?,
+        }
+    }
+    Ok(report)
+}
+
+/// Runs until every table is followed; gives what was done, as JSON.
+///
+/// # Errors
+/// A table that cannot be followed.
+pub(crate) async fn follow_all(env: &Env) -> Result<Vec<Value>> {
+    let mut tables = Vec::new();
+    for _ in 0..FLUSH_RUN_COUNT_MAX {
+        let report = follow_once(env).await?;
+        let is_done = |table: &TableReport| matches!(table.ending, Ending::Current);
+        let failed = report.tables.iter().find(|table| matches!(table.ending, Ending::Failed(_)));
+        if let Some(TableReport { table, ending: Ending::Failed(error), .. }) = failed {
+            return Err(Error::RustError(format!("following {table}: {error}")));
+        }
+        if let Some(error) = &report.tell_error {
+            return Err(Error::RustError(format!("telling the ledgers: {error}")));
+        }
+        tables.extend(report.tables.iter().filter(|table| is_new(table)).map(render));
+        if report.tables.iter().all(is_done) {
+            return Ok(tables);
+        }
+    }
+    Err(Error::RustError(format!("the tables are not followed after {FLUSH_RUN_COUNT_MAX} runs")))
+}
+
+async fn run(env: &Env, tell: Tell) -> Result<Report> {
+    let setting = Setting(env);
+    let parse = || {
+        let tables = setting.text("FIRN_TABLES").ok_or("FIRN_TABLES is not set")?;
+        let tables = TableName::parse_list(&tables);
+        tables.ok_or_else(|| "FIRN_TABLES is not a list of namespace.table".to_owned())
+    };
+    let tables = TABLES.with(|tables| tables.get_or_init(parse).clone()).map_err(Error::RustError)?;
+    let config = FollowConfig { tables, tell, request_count_max: REQUEST_COUNT_MAX };
+    let catalog = setting.text("FIRN_CATALOG_URI").map(|uri| {
+        let transport = if setting.is_development() { Transport::Any } else { Transport::Encrypted };
+        let (warehouse, token) = (setting.text("FIRN_CATALOG_WAREHOUSE"), setting.text("FIRN_CATALOG_TOKEN"));
+        CatalogConfig::new(&uri, warehouse, token, transport)
+            .ok_or_else(|| Error::RustError("FIRN_CATALOG_URI is not an https URL".to_owned()))
+    });
+    let catalog = catalog.transpose()?;
+    let held = HeldCatalog::default();
+    let pointers = match &catalog {
+        None => ConfiguredPointers::Bucket(BucketPointers),
+        Some(config) => ConfiguredPointers::Catalog(RestCatalog::new(config, &held, CatalogFetch)),
+    };
+    let store = LakeStore { read: RetryRead::new(R2Read::open(env)?, Timer), bucket: LakeBucket::open(env)? };
+    let lake = Lake { store: &store, pointers: &pointers, ledgers: &DeployedLedgers(env) };
+    let report = follow_tables(&lake, &WallClock, &config).await;
+    log(&report);
+    Ok(report)
+}
+
+/// Whether there is anything to tell of a table.
+fn is_new(table: &TableReport) -> bool {
+    table.counts != Counts::default() || !matches!(table.ending, Ending::Current)
+}
+
+fn log(report: &Report) {
+    for table in report.tables.iter().filter(|table| is_new(table)) {
+        let line = json!({"event": "followed", "table": render(table)});
+        match &table.ending {
+            Ending::Failed(_) => console_error!("{line}"),
+            _ => console_log!("{line}"),
+        }
+        for (file, cause) in &table.unreadable {
+            console_error!("{}", json!({"event": "unreadable_file", "file": file, "cause": cause}));
+        }
+    }
+    if let Some(error) = &report.tell_error {
+        console_error!("{}", json!({"event": "ledgers_not_told", "cause": error.to_string()}));
+    }
+}
+
+fn render(table: &TableReport) -> Value {
+    let TableReport { table, ending, counts, .. } = table;
+    let cause = match ending {
+        Ending::Failed(error) => Some(error.to_string()),
+        _ => None,
+    };
+    json!({
+        "table": table, "ending": ending.as_str(), "cause": cause, "snapshots": counts.snapshots,
+        "files": counts.files, "touchedFiles": counts.touched_files, "removedFiles": counts.removed_files,
+        "unreadableFiles": counts.unreadable_files, "rows": counts.rows, "deletedRows": counts.deleted_rows,
+        "skippedRows": counts.skipped_rows, "confirmed": counts.confirmed, "learned": counts.learned,
+    })
+}
+
+struct LakeStore {
+    read: RetryRead<R2Read, Timer>,
+    bucket: LakeBucket,
+}
+
+impl ObjectRead for LakeStore {
+    async fn read(
+        &self,
+        key: &ObjectKey,
+        range: &ByteRange,
+    ) -> core::result::Result<ObjectBytes, StoreError> {
+        self.read.read(key, range).await
+    }
+}
+
+impl FollowStore for LakeStore {
+    async fn put_if(
+        &self,
+        key: &ObjectKey,
+        bytes: Vec<u8>,
+        etag: Option<&str>,
+    ) -> core::result::Result<Put, StoreError> {
+        let put = self.bucket.put_if_etag(key, bytes, etag).await.map_err(|error| StoreError {
+            kind: StoreErrorKind::Unavailable,
+            key: key.clone(),
+            source: Some(error.to_string().into()),
+        })?;
+        Ok(put.map_or(Put::Conflict, |etag| Put::Stored { etag }))
+    }
+}
+
+struct DeployedLedgers<'e>(&'e Env);
+
+impl LedgerPort for DeployedLedgers<'_> {
+    async fn call(&self, ns: &Namespace, message: Vec<u8>) -> core::result::Result<Vec<u8>, String> {
+        register_ledger(self.0, ns).await.map_err(|error| format!("listing the ledger: {error}"))?;
+        call_ledger(self.0, ns, message).await
+    }
+}
+
+impl Ledgers for DeployedLedgers<'_> {
+    async fn list(&self, cursor: Option<&str>) -> core::result::Result<LedgersPage, String> {
+        let (namespaces, next) = list_ledgers(self.0, cursor).await.map_err(|error| error.to_string())?;
+        Ok(LedgersPage { namespaces, next })
+    }
+}

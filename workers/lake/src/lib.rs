@@ -1,8 +1,10 @@
-//! The lake Worker: off the request path. On a laptop it plays Cloudflare Pipelines (the streams of
-//! [`stream_object`]) and lets PyIceberg and DuckDB read the tables in place ([`gateway`]).
+//! The lake Worker: off the request path. It follows the tables for their ledgers ([`follow`]). On a laptop it also plays
+//! Cloudflare Pipelines (the streams of [`stream_object`]) and lets PyIceberg and DuckDB read the tables in place
+//! ([`gateway`]).
 
 mod bucket;
 mod flush;
+mod follow;
 mod gateway;
 mod ledgers;
 mod stream_object;
@@ -13,9 +15,13 @@ pub use stream_object::StreamObject;
 use firn_api::problem::Problem;
 use firn_platform::{Setting, log_problem, read_head, send_response};
 use firn_types::error::ErrorCode;
-use worker::{Context, Env, Method, Request, RequestInit, Response, Result, event};
+use worker::{
+    Context, Env, Method, Request, RequestInit, Response, Result, ScheduleContext, ScheduledEvent,
+    console_error, event,
+};
 
 use crate::{
+    follow::{follow_all, follow_once},
     ledgers::{drain_ledger, registered_ledgers},
     streams::configured_streams,
 };
@@ -47,13 +53,21 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     }
 }
 
+/// Each minute: what new snapshots hold is confirmed to the ledgers.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    if let Err(error) = follow_once(&env).await {
+        console_error!("{}", serde_json::json!({"event": "follow_failed", "cause": error.to_string()}));
+    }
+}
+
 fn not_found(head: &firn_api::http::RequestHead) -> Result<Response> {
     let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
     send_response(problem.into_response(&head.request_id), head)
 }
 
-/// Makes every ledger send what waits and every stream commit what it holds, and says what the tables then hold. With
-/// `forget` the ledgers drop content that was confirmed.
+/// Makes every ledger send what waits and every stream commit what it holds, follows the tables, and says what they then
+/// hold. With `forget` the ledgers drop content that was confirmed.
 async fn flush_all(env: &Env, forget: bool) -> Result<Response> {
     let ledgers = registered_ledgers(env).await?;
     for ns in &ledgers {
@@ -72,10 +86,14 @@ async fn flush_all(env: &Env, forget: bool) -> Result<Response> {
         }
         tables.push(serde_json::from_str::<serde_json::Value>(&body)?);
     }
+    let followed = match follow_all(env).await {
+        Ok(followed) => followed,
+        Err(error) => return Response::error(error.to_string(), 502),
+    };
     if forget {
         for ns in &ledgers {
             drain_ledger(env, ns, true).await?;
         }
     }
-    Response::from_json(&serde_json::json!({ "tables": tables }))
+    Response::from_json(&serde_json::json!({ "tables": tables, "followed": followed }))
 }

@@ -19,6 +19,7 @@ use worker::{DurableObject, Env, Error, Request, Response, Result, SqlStorageVal
 use crate::{
     bucket::LakeBucket,
     flush::{Flushed, find_table, flush_once},
+    follow::follow_once,
     streams::{configured_streams, table_config},
 };
 
@@ -93,6 +94,11 @@ impl DurableObject for StreamObject {
         };
         if let Err(error) = outcome {
             console_error!("stream: flush failed, trying again in {RETRY_MILLIS} ms: {error}");
+            return Response::empty();
+        }
+        // Production has a schedule for it.
+        if let Err(error) = follow_once(&self.env).await {
+            console_error!("stream: the tables could not be followed: {error}");
         }
         Response::empty()
     }
