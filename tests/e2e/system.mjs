@@ -122,6 +122,13 @@ export class System {
     return this.#running.runtime.getR2Bucket("LAKE_BUCKET", "firn-lake");
   }
 
+  /** What the lake Worker does each minute in production. */
+  async followOnSchedule() {
+    const worker = await this.#running.runtime.getWorker("firn-lake");
+    const { outcome } = await worker.scheduled({ cron: "* * * * *" });
+    assert.equal(outcome, "ok");
+  }
+
   /** Makes sends of a mode's stream fail: after `skip` of them, the next `count` (see workers/lake/entry.js). */
   async fault(mode, kind, { skip = 0, count = 1, millis = 0 } = {}) {
     const query = `stream=artifacts_${mode}&kind=${kind}&skip=${skip}&count=${count}&millis=${millis}`;
