@@ -34,6 +34,17 @@ pub(super) struct Changes {
     pub(super) is_baseline_known: bool,
 }
 
+impl Changes {
+    /// Keys of the files that were added.
+    pub(super) fn added_paths(&self) -> HashSet<String> {
+        let path = |task: &Task| match task {
+            Task::Added(entry) => Some(object_key(&entry.file.location).as_str().to_owned()),
+            Task::Touched(_) | Task::Removed(_) => None,
+        };
+        self.tasks.iter().filter_map(path).collect()
+    }
+}
+
 /// What is to be done of one data file.
 #[derive(Debug)]
 pub(super) enum Task {
@@ -106,6 +117,10 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
         let common: Vec<&ManifestFile> = now.iter().filter(|of| !is_new(of)).collect();
         self.add_old_deletes(&mut changes, &common).await?;
         self.add_touched(&mut changes, kept, &common).await?;
+        if self.is_anew.get() {
+            // Sequence numbers began anew, too: a place in an old file must not stand against one in a new file.
+            changes.tasks.sort_by_key(|task| !matches!(task, Task::Removed(_)));
+        }
         Ok(changes)
     }
 

@@ -102,6 +102,9 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
                     self.count(|counts| counts.skipped_rows += 1);
                     continue;
                 };
+                if self.run.only.as_ref().is_some_and(|only| *only != namespace) {
+                    continue;
+                }
                 len_bytes += len_bytes_of(&seen) + namespace.as_str().len();
                 let of = waiting.entry(namespace).or_default();
                 if is_deleted {

@@ -43,6 +43,7 @@ mod changes;
 mod confirm;
 mod objects;
 pub mod ports;
+pub mod rebuild;
 mod removed;
 mod rows;
 mod table;
@@ -266,13 +267,15 @@ struct Place {
 struct Run<'a, S, P, L> {
     lake: &'a Lake<'a, S, P, L>,
     requests_left: Cell<u64>,
+    /// The only namespace whose rows are reported; all where there is none.
+    only: Option<Namespace>,
     /// Namespaces whose ledgers were told anything.
     touched: RefCell<BTreeSet<Namespace>>,
 }
 
 impl<'a, S: FollowStore, P: TablePointers, L: Ledgers> Run<'a, S, P, L> {
     fn new(lake: &'a Lake<'a, S, P, L>, request_count_max: u64) -> Self {
-        Self { lake, requests_left: Cell::new(request_count_max), touched: RefCell::default() }
+        Self { lake, requests_left: Cell::new(request_count_max), only: None, touched: RefCell::default() }
     }
 
     fn spend(&self, count: u64) {

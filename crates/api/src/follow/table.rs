@@ -42,13 +42,13 @@ pub(super) struct Table<'r, 'p, S, P, L> {
     as_of: Micros,
     /// Whether a file of the current snapshot that is gone is taken for unreadable.
     gone: Gone,
-    counts: Cell<Counts>,
+    pub(super) counts: Cell<Counts>,
     unreadable: RefCell<Vec<(String, String)>>,
 }
 
 /// What to do where an object is gone that the current snapshot names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gone {
+pub(super) enum Gone {
     /// The pointer may be stale: it is read again.
     ReadAgain,
     /// It was read again.
@@ -94,12 +94,13 @@ pub(super) async fn follow<S: FollowStore, P: TablePointers, L: Ledgers>(
     }
 }
 
-fn label_of(name: &TableName) -> String {
+pub(super) fn label_of(name: &TableName) -> String {
     format!("{}.{}", name.namespace, name.name)
 }
 
 impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L> {
-    async fn open(
+    /// Reads the table's metadata.
+    pub(super) async fn open(
         run: &'r Run<'p, S, P, L>,
         name: &'r TableName,
         as_of: Micros,
@@ -131,11 +132,11 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
         self.counts.set(counts);
     }
 
-    fn current(&self) -> Option<&Snapshot> {
+    pub(super) fn current(&self) -> Option<&Snapshot> {
         self.metadata.as_deref().and_then(TableMetadata::current_snapshot)
     }
 
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         let current = self.current();
         Place {
             table: self.label.clone(),
@@ -199,18 +200,15 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
             Vec::new()
         };
         let mut unreadable = Unreadable::new(known);
+        if !changes.is_baseline_known && done_count == 0 {
+            // First, so that no place in a file that is gone stands against one in a file that is not.
+            self.report_unlisted(&changes.added_paths()).await?;
+        }
         let done = self.do_tasks(target, changes, done_count, &mut unreadable).await?;
         if let Done::UpTo(done_count) = done {
             let underway = Some(Underway { snapshot_id, done_count: done_count as u64 });
             let before = followed.cloned().unwrap_or_default();
             return Ok((Followed { unreadable: unreadable.keys, underway, ..before }, Some(Ending::More)));
-        }
-        if !changes.is_baseline_known {
-            let live = changes.tasks.iter().filter_map(|task| match task {
-                Task::Added(entry) => Some(object_key(&entry.file.location).as_str().to_owned()),
-                Task::Touched(_) | Task::Removed(_) => None,
-            });
-            self.report_unlisted(&live.collect()).await?;
         }
         let next = Followed {
             table_uuid: self.metadata.as_ref().and_then(|metadata| metadata.table_uuid.clone()),

@@ -67,7 +67,7 @@ async fn tell_if_waiting<S: FollowStore, P: TablePointers, L: Ledgers>(
 }
 
 /// Of every table: until a ledger heard of each that it knows, none of its rows is sent again.
-async fn tell_one<S: FollowStore, P: TablePointers, L: Ledgers>(
+pub(super) async fn tell_one<S: FollowStore, P: TablePointers, L: Ledgers>(
     run: &Run<'_, S, P, L>,
     namespace: &Namespace,
     places: &[Place],

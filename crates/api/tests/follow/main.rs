@@ -17,4 +17,5 @@ mod sqlite;
 mod world;
 
 mod faults;
+mod rebuild;
 mod snapshots;

@@ -102,6 +102,11 @@ impl Peers {
         Rc::clone(ledger)
     }
 
+    /// Loses a ledger.
+    pub(crate) fn forget(&self, ns: &str) {
+        self.ledgers.borrow_mut().remove(ns).unwrap();
+    }
+
     pub(crate) fn namespaces(&self) -> Vec<String> {
         self.ledgers.borrow().keys().cloned().collect()
     }
