@@ -1,11 +1,11 @@
 //! Follows the lake's tables for their ledgers: on a schedule, and on a laptop after every flush.
 
-use std::cell::OnceCell;
-
 use firn_api::{
     follow::{
-        Counts, Ending, FollowConfig, Lake, REQUEST_COUNT_MAX, Report, TableReport, Tell, follow_tables,
+        Counts, Ending, FollowConfig, FollowError, Lake, REQUEST_COUNT_MAX, Report, TableReport, Tell,
+        follow_tables,
         ports::{FollowStore, Ledgers, LedgersPage, Put},
+        rebuild::{RebuildFrom, compare_ledger, rebuild_ledger},
     },
     ledger::LedgerPort,
     tables::{
@@ -36,10 +36,6 @@ const CURSOR_KEY: &str = "follower:ledgers";
 
 /// Runs of a flush on a laptop, which ends when everything is followed: 500,000 requests.
 const FLUSH_RUN_COUNT_MAX: usize = 100;
-
-thread_local! {
-    static TABLES: OnceCell<core::result::Result<Vec<TableName>, String>> = const { OnceCell::new() };
-}
 
 /// One run, as far as its requests reach. What it did and what it could not do is in the log.
 pub(crate) async fn follow_once(env: &Env) -> Result<Report> {
@@ -79,32 +75,94 @@ pub(crate) async fn follow_all(env: &Env) -> Result<Vec<Value>> {
     Err(Error::RustError(format!("the tables are not followed after {FLUSH_RUN_COUNT_MAX} runs")))
 }
 
-async fn run(env: &Env, tell: Tell) -> Result<Report> {
-    let setting = Setting(env);
-    let parse = || {
-        let tables = setting.text("FIRN_TABLES").ok_or("FIRN_TABLES is not set")?;
-        let tables = TableName::parse_list(&tables);
-        tables.ok_or_else(|| "FIRN_TABLES is not a list of namespace.table".to_owned())
-    };
-    let tables = TABLES.with(|tables| tables.get_or_init(parse).clone()).map_err(Error::RustError)?;
-    let config = FollowConfig { tables, tell, request_count_max: REQUEST_COUNT_MAX };
-    let catalog = setting.text("FIRN_CATALOG_URI").map(|uri| {
-        let transport = if setting.is_development() { Transport::Any } else { Transport::Encrypted };
-        let (warehouse, token) = (setting.text("FIRN_CATALOG_WAREHOUSE"), setting.text("FIRN_CATALOG_TOKEN"));
-        CatalogConfig::new(&uri, warehouse, token, transport)
-            .ok_or_else(|| Error::RustError("FIRN_CATALOG_URI is not an https URL".to_owned()))
+/// Rebuilds the ledger of a namespace from the lake; gives what was reported, as JSON.
+pub(crate) async fn rebuild(env: &Env, ns: &Namespace) -> Result<Value> {
+    let deployment = Deployment::open(env)?;
+    let (pointers, tables) = (deployment.pointers(), tables(env)?);
+    let lake = Lake { store: &deployment.store, pointers: &pointers, ledgers: &DeployedLedgers(env) };
+    let (mut from, mut counts) = (RebuildFrom::default(), Counts::default());
+    for _ in 0..FLUSH_RUN_COUNT_MAX {
+        let rebuilt = rebuild_ledger(&lake, &WallClock, &tables, ns, from, REQUEST_COUNT_MAX);
+        let rebuilt = rebuilt.await.map_err(|error| failed(&error))?;
+        counts.files += rebuilt.counts.files;
+        counts.rows += rebuilt.counts.rows;
+        counts.learned += rebuilt.counts.learned;
+        counts.deleted_rows += rebuilt.counts.deleted_rows;
+        counts.removed_files += rebuilt.counts.removed_files;
+        counts.unreadable_files += rebuilt.counts.unreadable_files;
+        let Some(next) = rebuilt.next else { return Ok(render_counts(&counts)) };
+        from = next;
+    }
+    Err(Error::RustError(format!("the ledger is not rebuilt after {FLUSH_RUN_COUNT_MAX} runs")))
+}
+
+/// Compares the ledger of a namespace with the lake; gives the differences, as JSON.
+pub(crate) async fn compare(env: &Env, ns: &Namespace) -> Result<Value> {
+    let deployment = Deployment::open(env)?;
+    let (pointers, tables) = (deployment.pointers(), tables(env)?);
+    let lake = Lake { store: &deployment.store, pointers: &pointers, ledgers: &DeployedLedgers(env) };
+    let compared = compare_ledger(&lake, &WallClock, &tables, ns).await.map_err(|error| failed(&error))?;
+    let differences = compared.differences.iter().map(|of| {
+        // As text: JavaScript's numbers end at 2^53.
+        let version = of.version.to_string();
+        json!({"type": of.artifact_type, "id": of.id, "version": version, "what": of.what.as_str()})
     });
-    let catalog = catalog.transpose()?;
-    let held = HeldCatalog::default();
-    let pointers = match &catalog {
-        None => ConfiguredPointers::Bucket(BucketPointers),
-        Some(config) => ConfiguredPointers::Catalog(RestCatalog::new(config, &held, CatalogFetch)),
-    };
-    let store = LakeStore { read: RetryRead::new(R2Read::open(env)?, Timer), bucket: LakeBucket::open(env)? };
-    let lake = Lake { store: &store, pointers: &pointers, ledgers: &DeployedLedgers(env) };
+    Ok(json!({
+        "rows": compared.row_count, "versions": compared.version_count, "unreadableFiles": compared.unreadable_count,
+        "differenceCount": compared.difference_count, "differences": differences.collect::<Vec<_>>(),
+    }))
+}
+
+fn failed(error: &FollowError) -> Error {
+    Error::RustError(error.to_string())
+}
+
+async fn run(env: &Env, tell: Tell) -> Result<Report> {
+    let config = FollowConfig { tables: tables(env)?, tell, request_count_max: REQUEST_COUNT_MAX };
+    let deployment = Deployment::open(env)?;
+    let pointers = deployment.pointers();
+    let lake = Lake { store: &deployment.store, pointers: &pointers, ledgers: &DeployedLedgers(env) };
     let report = follow_tables(&lake, &WallClock, &config).await;
     log(&report);
     Ok(report)
+}
+
+fn tables(env: &Env) -> Result<Vec<TableName>> {
+    let text = Setting(env).text("FIRN_TABLES");
+    let text = text.ok_or_else(|| Error::RustError("FIRN_TABLES is not set".to_owned()))?;
+    let tables = TableName::parse_list(&text);
+    tables.ok_or_else(|| Error::RustError("FIRN_TABLES is not a list of namespace.table".to_owned()))
+}
+
+/// The lake as the environment has it.
+struct Deployment {
+    store: LakeStore,
+    /// `None`: pointer objects in the bucket.
+    catalog: Option<CatalogConfig>,
+    held: HeldCatalog,
+}
+
+impl Deployment {
+    fn open(env: &Env) -> Result<Self> {
+        let setting = Setting(env);
+        let catalog = setting.text("FIRN_CATALOG_URI").map(|uri| {
+            let transport = if setting.is_development() { Transport::Any } else { Transport::Encrypted };
+            let (warehouse, token) =
+                (setting.text("FIRN_CATALOG_WAREHOUSE"), setting.text("FIRN_CATALOG_TOKEN"));
+            CatalogConfig::new(&uri, warehouse, token, transport)
+                .ok_or_else(|| Error::RustError("FIRN_CATALOG_URI is not an https URL".to_owned()))
+        });
+        let store =
+            LakeStore { read: RetryRead::new(R2Read::open(env)?, Timer), bucket: LakeBucket::open(env)? };
+        Ok(Self { store, catalog: catalog.transpose()?, held: HeldCatalog::default() })
+    }
+
+    fn pointers(&self) -> ConfiguredPointers<'_, CatalogFetch> {
+        match &self.catalog {
+            None => ConfiguredPointers::Bucket(BucketPointers),
+            Some(config) => ConfiguredPointers::Catalog(RestCatalog::new(config, &self.held, CatalogFetch)),
+        }
+    }
 }
 
 /// Whether there is anything to tell of a table.
@@ -134,11 +192,21 @@ fn render(table: &TableReport) -> Value {
         Ending::Failed(error) => Some(error.to_string()),
         _ => None,
     };
+    let mut rendered = render_counts(counts);
+    if let Value::Object(members) = &mut rendered {
+        members.insert("table".to_owned(), json!(table));
+        members.insert("ending".to_owned(), json!(ending.as_str()));
+        members.insert("cause".to_owned(), json!(cause));
+    }
+    rendered
+}
+
+fn render_counts(counts: &Counts) -> Value {
     json!({
-        "table": table, "ending": ending.as_str(), "cause": cause, "snapshots": counts.snapshots,
-        "files": counts.files, "touchedFiles": counts.touched_files, "removedFiles": counts.removed_files,
-        "unreadableFiles": counts.unreadable_files, "rows": counts.rows, "deletedRows": counts.deleted_rows,
-        "skippedRows": counts.skipped_rows, "confirmed": counts.confirmed, "learned": counts.learned,
+        "snapshots": counts.snapshots, "files": counts.files, "touchedFiles": counts.touched_files,
+        "removedFiles": counts.removed_files, "unreadableFiles": counts.unreadable_files, "rows": counts.rows,
+        "deletedRows": counts.deleted_rows, "skippedRows": counts.skipped_rows, "confirmed": counts.confirmed,
+        "learned": counts.learned,
     })
 }
 

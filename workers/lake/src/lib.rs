@@ -14,14 +14,14 @@ pub use stream_object::StreamObject;
 
 use firn_api::problem::Problem;
 use firn_platform::{Setting, log_problem, read_head, send_response};
-use firn_types::error::ErrorCode;
+use firn_types::{error::ErrorCode, key::Namespace};
 use worker::{
     Context, Env, Method, Request, RequestInit, Response, Result, ScheduleContext, ScheduledEvent,
     console_error, event,
 };
 
 use crate::{
-    follow::{follow_all, follow_once},
+    follow::{compare, follow_all, follow_once, rebuild},
     ledgers::{drain_ledger, registered_ledgers},
     streams::configured_streams,
 };
@@ -40,6 +40,11 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         let problem =
             Problem::new(ErrorCode::MethodNotAllowed, "flush takes POST").with_header("Allow", "POST");
         return send_response(problem.into_response(&head.request_id), &head);
+    }
+    if let Some(work) = head.path.strip_prefix("/$.dev/ledger/")
+        && request.method() == Method::Post
+    {
+        return work_on_ledger(&env, work, &head.query).await;
     }
     match gateway::route(&head, &env).await {
         Ok(Some(response)) => Ok(response),
@@ -64,6 +69,23 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 fn not_found(head: &firn_api::http::RequestHead) -> Result<Response> {
     let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
     send_response(problem.into_response(&head.request_id), head)
+}
+
+/// `rebuild` or `compare`, of the ledger that the query names (`ns=…`).
+async fn work_on_ledger(env: &Env, work: &str, query: &str) -> Result<Response> {
+    let ns = query.split('&').find_map(|parameter| parameter.strip_prefix("ns="));
+    let Some(ns) = ns.and_then(|ns| Namespace::parse(ns).ok()) else {
+        return Response::error("ns=NAMESPACE is missing", 400);
+    };
+    let done = match work {
+        "rebuild" => rebuild(env, &ns).await,
+        "compare" => compare(env, &ns).await,
+        _ => return Response::error("rebuild or compare", 404),
+    };
+    match done {
+        Ok(done) => Response::from_json(&done),
+        Err(error) => Response::error(error.to_string(), 502),
+    }
 }
 
 /// Makes every ledger send what waits and every stream commit what it holds, follows the tables, and says what they then
