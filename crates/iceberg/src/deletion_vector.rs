@@ -81,9 +81,14 @@ impl DeletionVector {
         check_crc(&blob)?;
         let bitmap_count = u64::from_le_bytes(reader.array()?);
         let mut containers: Vec<Container> = Vec::new();
+        let mut last_high = None;
         // Each bitmap takes at least eight bytes, so a false count ends soon.
         for _ in 0..bitmap_count {
             let high = u32::from_le_bytes(reader.array()?);
+            // Of two bitmaps with one key other readers take the second alone.
+            if last_high.replace(high).is_some_and(|last| high <= last) {
+                return Err(Error::invalid(PART, "bitmap key", &high, "ascending keys"));
+            }
             reader.bitmap(high, &mut containers)?;
         }
         if !containers.is_sorted_by(|a, b| a.key < b.key) {
@@ -261,9 +266,12 @@ mod tests {
         }
         let bad_count = [MAGIC.as_slice(), &u64::MAX.to_le_bytes()].concat();
         let bad_cookie = [MAGIC.as_slice(), &1_u64.to_le_bytes(), &[0; 4], &7_u32.to_le_bytes()].concat();
-        let twice =
-            [MAGIC.as_slice(), &2_u64.to_le_bytes(), &[0; 4], &empty(), &[0; 4], &one(), &[0; 4], &one()];
-        for checked in [bad_count, bad_cookie, twice.concat()] {
+        // Bitmaps of one key, whose containers ascend or do not.
+        let twice = |low_key| {
+            let count = 2_u64.to_le_bytes();
+            [MAGIC.as_slice(), &count, &[0; 4], &one(0), &[0; 4], &one(low_key)].concat()
+        };
+        for checked in [bad_count, bad_cookie, twice(0), twice(1)] {
             let error = DeletionVector::parse(seal(&checked)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         }
@@ -271,12 +279,10 @@ mod tests {
         assert_eq!(DeletionVector::parse(long).unwrap_err().kind(), ErrorKind::LimitExceeded);
     }
 
-    fn empty() -> Vec<u8> {
-        [COOKIE_NO_RUNS.to_le_bytes(), 0_u32.to_le_bytes()].concat()
-    }
-
-    fn one() -> Vec<u8> {
-        [COOKIE_NO_RUNS.to_le_bytes(), 1_u32.to_le_bytes(), [0; 4], [16, 0, 0, 0], [3, 0, 0, 0]].concat()
+    /// A bitmap of one position.
+    fn one(low_key: u8) -> Vec<u8> {
+        let (cookie, count) = (COOKIE_NO_RUNS.to_le_bytes(), 1_u32.to_le_bytes());
+        [cookie, count, [low_key, 0, 0, 0], [16, 0, 0, 0]].concat().into_iter().chain([3, 0]).collect()
     }
 
     proptest! {
