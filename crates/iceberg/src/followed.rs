@@ -43,6 +43,8 @@ pub struct Followed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Underway {
+    /// Identity of its table.
+    pub table_uuid: Option<String>,
     /// The snapshot; none where the table is gone.
     pub snapshot_id: Option<i64>,
     /// Files of its changes that are done, in the order in which they are planned.
@@ -97,7 +99,7 @@ mod tests {
         let text = r#"{"as-of":5,"manifest-list":"s3://lake/t/metadata/snap-1.avro","sequence-number":7,"snapshot-id":9007199254740993,"table-uuid":"u"}"#;
         assert_eq!(String::from_utf8(bytes.clone()).unwrap(), text);
         assert_eq!(Followed::parse(&bytes), Some(followed()));
-        let underway = Some(Underway { snapshot_id: None, done_count: 3 });
+        let underway = Some(Underway { table_uuid: Some("v".into()), snapshot_id: None, done_count: 3 });
         let partly = Followed { unreadable: vec!["a".into()], underway, ..followed() };
         assert_eq!(Followed::parse(&partly.render()), Some(partly));
         assert_eq!(Followed::parse(b"{}"), None);

@@ -192,7 +192,10 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
     ) -> Result<(Followed, Option<Ending>), FollowError> {
         let snapshot_id = target.map(|snapshot| snapshot.snapshot_id);
         let underway = followed.and_then(|followed| followed.underway.as_ref());
-        let underway = underway.filter(|underway| underway.snapshot_id == snapshot_id);
+        let table_uuid = self.metadata.as_ref().and_then(|metadata| metadata.table_uuid.clone());
+        let is_same =
+            |underway: &&Underway| underway.table_uuid == table_uuid && underway.snapshot_id == snapshot_id;
+        let underway = underway.filter(is_same);
         let done_count = underway.map_or(0, |underway| usize::try_from(underway.done_count).unwrap_or(0));
         let known = if changes.is_baseline_known || underway.is_some() {
             followed.map(|followed| followed.unreadable.clone()).unwrap_or_default()
@@ -206,12 +209,12 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
         }
         let done = self.do_tasks(target, changes, done_count, &mut unreadable).await?;
         if let Done::UpTo(done_count) = done {
-            let underway = Some(Underway { snapshot_id, done_count: done_count as u64 });
+            let underway = Some(Underway { table_uuid, snapshot_id, done_count: done_count as u64 });
             let before = followed.cloned().unwrap_or_default();
             return Ok((Followed { unreadable: unreadable.keys, underway, ..before }, Some(Ending::More)));
         }
         let next = Followed {
-            table_uuid: self.metadata.as_ref().and_then(|metadata| metadata.table_uuid.clone()),
+            table_uuid,
             snapshot_id,
             sequence_number: target.map_or(0, |snapshot| snapshot.sequence_number),
             manifest_list: target.and_then(|snapshot| match &snapshot.manifests {

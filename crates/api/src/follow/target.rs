@@ -53,8 +53,8 @@ pub(super) fn next_target<'m>(
         return Target::State(current);
     }
     let Some(metadata) = metadata else { return Target::State(None) };
-    let underway = followed.underway.as_ref().and_then(|underway| underway.snapshot_id);
-    let begun = underway.and_then(|snapshot_id| metadata.snapshot(snapshot_id));
+    let underway = followed.underway.as_ref().filter(|underway| underway.table_uuid == metadata.table_uuid);
+    let begun = underway.and_then(|underway| metadata.snapshot(underway.snapshot_id?));
     let next = || if is_same { next_of_chain(followed.snapshot_id, metadata) } else { None };
     Target::State(begun.or_else(next).or(current))
 }

@@ -17,5 +17,6 @@ mod sqlite;
 mod world;
 
 mod faults;
+mod generated;
 mod rebuild;
 mod snapshots;
