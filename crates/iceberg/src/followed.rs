@@ -34,7 +34,7 @@ pub struct Followed {
     /// has one has rows that only a lookup by manifests could find.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
-    /// What is done of the next snapshot already.
+    /// The next snapshot, once ledgers may have heard of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub underway: Option<Underway>,
 }

@@ -73,7 +73,12 @@ impl<S: FollowStore, P: TablePointers, L: Ledgers> Table<'_, '_, S, P, L> {
             Some(snapshot) => self.manifests_of(snapshot).await?,
             None => Vec::new(),
         };
-        let before = self.manifests_before(followed).await?;
+        // Of a snapshot that was begun and given up, ledgers may hold files that were never followed.
+        let is_begun = |followed: &&Followed| {
+            let underway = followed.underway.as_ref();
+            underway.is_none_or(|underway| *underway == self.underway(target, underway.done_count))
+        };
+        let before = self.manifests_before(followed.filter(is_begun)).await?;
         let common: HashSet<&str> = {
             let before: HashSet<&str> = before.iter().flatten().map(|m| m.location.as_str()).collect();
             now.iter().map(|m| m.location.as_str()).filter(|location| before.contains(location)).collect()

@@ -165,6 +165,15 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
                 }
                 changes => changes?,
             };
+            if !changes.tasks.is_empty() && !self.is_begun(followed.as_ref(), snapshot) {
+                let begun = self.begin(followed.as_ref(), snapshot, &changes);
+                match self.run.lake.store.put_if(&key, begun.render(), etag.as_deref()).await? {
+                    Put::Conflict => return Ok(Ending::Overtaken),
+                    Put::Stored { etag: stored } => etag = Some(stored),
+                }
+                self.run.spend(1);
+                followed = Some(begun);
+            }
             let (next, ending) = self.do_changes(followed.as_ref(), snapshot, &changes).await?;
             match self.run.lake.store.put_if(&key, next.render(), etag.as_deref()).await? {
                 Put::Conflict => return Ok(Ending::Overtaken),
@@ -179,6 +188,24 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
         }
     }
 
+    /// What the followed object says while a snapshot is under way.
+    pub(super) fn underway(&self, target: Option<&Snapshot>, done_count: u64) -> Underway {
+        let table_uuid = self.metadata.as_ref().and_then(|metadata| metadata.table_uuid.clone());
+        Underway { table_uuid, snapshot_id: target.map(|snapshot| snapshot.snapshot_id), done_count }
+    }
+
+    fn is_begun(&self, followed: Option<&Followed>, target: Option<&Snapshot>) -> bool {
+        let underway = followed.and_then(|followed| followed.underway.as_ref());
+        underway.is_some_and(|underway| *underway == self.underway(target, underway.done_count))
+    }
+
+    /// The followed object before the first ledger hears of a snapshot: should the snapshot be given up (a roll-back, a
+    /// table made anew), whoever follows next knows that ledgers may hold files of it.
+    fn begin(&self, followed: Option<&Followed>, target: Option<&Snapshot>, changes: &Changes) -> Followed {
+        let before = followed.filter(|_| changes.is_baseline_known).cloned();
+        Followed { underway: Some(self.underway(target, 0)), ..before.unwrap_or_default() }
+    }
+
     fn is_current(&self, target: Option<&Snapshot>) -> bool {
         target.map(|snapshot| snapshot.snapshot_id) == self.current().map(|snapshot| snapshot.snapshot_id)
     }
@@ -190,12 +217,8 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
         target: Option<&Snapshot>,
         changes: &Changes,
     ) -> Result<(Followed, Option<Ending>), FollowError> {
-        let snapshot_id = target.map(|snapshot| snapshot.snapshot_id);
-        let underway = followed.and_then(|followed| followed.underway.as_ref());
-        let table_uuid = self.metadata.as_ref().and_then(|metadata| metadata.table_uuid.clone());
-        let is_same =
-            |underway: &&Underway| underway.table_uuid == table_uuid && underway.snapshot_id == snapshot_id;
-        let underway = underway.filter(is_same);
+        let underway = followed.filter(|_| self.is_begun(followed, target));
+        let underway = underway.and_then(|followed| followed.underway.as_ref());
         let done_count = underway.map_or(0, |underway| usize::try_from(underway.done_count).unwrap_or(0));
         let known = if changes.is_baseline_known || underway.is_some() {
             followed.map(|followed| followed.unreadable.clone()).unwrap_or_default()
@@ -209,13 +232,13 @@ impl<'r, 'p, S: FollowStore, P: TablePointers, L: Ledgers> Table<'r, 'p, S, P, L
         }
         let done = self.do_tasks(target, changes, done_count, &mut unreadable).await?;
         if let Done::UpTo(done_count) = done {
-            let underway = Some(Underway { table_uuid, snapshot_id, done_count: done_count as u64 });
+            let underway = Some(self.underway(target, done_count as u64));
             let before = followed.cloned().unwrap_or_default();
             return Ok((Followed { unreadable: unreadable.keys, underway, ..before }, Some(Ending::More)));
         }
         let next = Followed {
-            table_uuid,
-            snapshot_id,
+            table_uuid: self.underway(target, 0).table_uuid,
+            snapshot_id: target.map(|snapshot| snapshot.snapshot_id),
             sequence_number: target.map_or(0, |snapshot| snapshot.sequence_number),
             manifest_list: target.and_then(|snapshot| match &snapshot.manifests {
                 Manifests::List(location) => Some(location.clone()),

@@ -273,3 +273,27 @@ fn rolled_back_snapshots_leave_nothing_that_is_not_in_the_table() {
     let others = keys(&rows).into_iter().filter(|(_, id)| id != "x").collect();
     world.check(&others);
 }
+
+/// The ledgers heard of a file that was never followed to the end: it must not stay.
+#[test]
+fn snapshot_that_was_given_up_half_way_leaves_nothing() {
+    let mut world = World::new(2);
+    let rows = two_files(&mut world);
+    world.follow();
+    world.table.append(&[row("b", "x", 7)]);
+    world.table.append(&[row("b", "y", 8)]);
+    world.snapshot();
+    let config = firn_api::follow::FollowConfig { request_count_max: 6, ..World::config() };
+    let report = futures::executor::block_on(world.run(&config));
+    assert_eq!((report.tables[0].ending.as_str(), report.tables[0].counts.files), ("more", 1), "{report:?}");
+    let mut before = world.table.clone();
+    before.remove(3);
+    before.remove(2);
+    world.roll_back(2, before);
+    world.table.append(&[row("b", "z", 9)]);
+    world.snapshot();
+    world.follow();
+    let Read::Known(known) = world.peers.ledger("b").read("page", "x").unwrap() else { panic!("unknown") };
+    assert!(matches!(known.place, Place::Elsewhere { .. }), "{known:?}");
+    world.check_or_elsewhere(&keys(&rows));
+}
