@@ -21,7 +21,7 @@ use worker::{
 };
 
 use crate::{
-    follow::{compare, follow_all, follow_once, rebuild},
+    follow::{compare, follow_all, follow_on_schedule, rebuild},
     ledgers::{drain_ledger, registered_ledgers},
     streams::configured_streams,
 };
@@ -60,8 +60,8 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
 
 /// Each minute: what new snapshots hold is confirmed to the ledgers.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    if let Err(error) = follow_once(&env).await {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    if let Err(error) = follow_on_schedule(&env, event.schedule()).await {
         console_error!("{}", serde_json::json!({"event": "follow_failed", "cause": error.to_string()}));
     }
 }
