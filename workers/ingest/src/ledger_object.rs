@@ -1,7 +1,10 @@
 //! The ledger of one namespace as a Durable Object: messages in, replies out, and the alarm that empties its outbox.
 //! What it does is [`firn_ledger`]'s; here are storage, time and the streams.
 
-use std::{cell::OnceCell, str::FromStr};
+use std::{
+    cell::{Cell, OnceCell},
+    str::FromStr,
+};
 
 use firn_api::{
     ingest::sink::{SinkError, StreamPort},
@@ -9,7 +12,8 @@ use firn_api::{
     ports::Clock,
 };
 use firn_ledger::{Ledger, limits::Options, outbox::SendFailure, sweep::Upkeep};
-use firn_platform::{Setting, WallClock};
+use firn_platform::{Setting, Timer, WallClock};
+use firn_store::retry::Pause;
 use firn_types::{mode::Mode, time::Micros};
 use worker::{DurableObject, Env, Error, Request, Response, Result, State, console_error};
 
@@ -17,6 +21,9 @@ use crate::{sql::ObjectSql, stream::Streams};
 
 /// Pause before an alarm that died is tried again.
 const RETRY_MILLIS: i64 = 60_000;
+
+/// How often another sender of the same object looks whether it may.
+const SEND_POLL_MILLIS: u64 = 20;
 
 /// How long one alarm goes on; another one follows it. Cloudflare ends an alarm after 15 minutes.
 const ALARM_MICROS_MAX: i64 = 60_000_000;
@@ -28,7 +35,7 @@ pub use object::LedgerObject;
 
 #[expect(missing_docs, reason = "the macro documents none of the methods that it makes")]
 mod object {
-    use std::cell::OnceCell;
+    use std::cell::{Cell, OnceCell};
 
     use firn_ledger::Ledger;
     use worker::{Env, State, durable_object};
@@ -40,12 +47,14 @@ mod object {
         pub(super) state: State,
         pub(super) env: Env,
         pub(super) ledger: OnceCell<Ledger>,
+        /// Whether a batch is on its way: two at once would be the same rows.
+        pub(super) is_sending: Cell<bool>,
     }
 }
 
 impl DurableObject for LedgerObject {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, ledger: OnceCell::new() }
+        Self { state, env, ledger: OnceCell::new(), is_sending: Cell::new(false) }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -95,6 +104,12 @@ impl LedgerObject {
 
     /// Sends what is due, once; false where nothing is, or the stream does not take it now.
     async fn send_batch(&self) -> Result<bool> {
+        // By a timer: nothing may be awaited that another request wakes.
+        while self.is_sending.get() {
+            Timer.pause(SEND_POLL_MILLIS).await;
+        }
+        self.is_sending.set(true);
+        let _sending = Sending(&self.is_sending);
         let Some(batch) = self.ledger().next_batch(WallClock.now(), BATCH_LEN_BYTES_MAX).map_err(failed)?
         else {
             return Ok(false);
@@ -137,6 +152,15 @@ impl LedgerObject {
             return Ok(());
         }
         storage.set_alarm(millis).await
+    }
+}
+
+/// Ends the sending however it ends.
+struct Sending<'o>(&'o Cell<bool>);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 
