@@ -82,7 +82,7 @@ describe("a REST catalog", () => {
   before(async () => {
     catalog = await Catalog.start();
     const FIRN_CATALOG_URI = catalog.uri;
-    const vars = { FIRN_CATALOG_URI, FIRN_CATALOG_WAREHOUSE: "account_bucket", FIRN_CATALOG_TOKEN: TOKEN, FIRN_POINTER_HOLD_SECONDS: "3600" };
+    const vars = { FIRN_CATALOG_URI, FIRN_CATALOG_WAREHOUSE: "account_bucket", FIRN_CATALOG_TOKEN: TOKEN, FIRN_POINTER_HOLD_SECONDS: "3600", FIRN_LEDGER: "off" };
     system = await System.start({ vars: { "firn-serve": vars } });
     catalog.origin = system.origin;
     await system.publish([RECORD]);

@@ -20,7 +20,7 @@ use firn_api::tables::{
     error::LakeError,
     held::HeldLake,
     pointers::BucketPointers,
-    read::{Lake, ReadCost, read_artifact},
+    read::{Hint, Lake, ReadCost, read_artifact},
 };
 use firn_store::{
     memory::MemoryStore,
@@ -181,7 +181,8 @@ fn read(
     let timers = Timers::default();
     let lake = Lake { store, pointers: &BucketPointers, platform: &timers, held, config };
     let key = key("alpha.dev", "guide/0001");
-    let (found, cost) = block_on(read_artifact(&lake, &key, Representation::Markdown, None, Micros(now)));
+    let (found, cost) =
+        block_on(read_artifact(&lake, &key, Representation::Markdown, Hint::Nothing, Micros(now)));
     let markdown = |row: firn_api::content::artifact::ArtifactRow| row.text("markdown").map(str::to_owned);
     (found.map(|row| row.and_then(markdown)), cost)
 }

@@ -19,7 +19,7 @@ use firn_api::{
         error::LakeError,
         held::HeldLake,
         pointers::{BucketPointers, ConfiguredPointers},
-        read::{Lake, ReadCost, read_artifact},
+        read::{Hint, Lake, ReadCost, read_artifact},
     },
 };
 use firn_platform::{
@@ -102,16 +102,22 @@ async fn serve(
         held: &isolate,
         config: &settings.config,
     };
-    let (mut place, mut unsent) = (None, None);
-    // Without the binding the deployment reads tables that others write.
-    if has_ledgers(env) {
+    let (mut route, mut unsent) = (None, None);
+    // Without them the deployment reads tables that others write.
+    let has_ledgers = has_ledgers(env) && Setting(env).text("FIRN_LEDGER").as_deref() != Some("off");
+    if has_ledgers {
         match ask_ledger(&Ledgers(env), &path, caller.as_ref(), now).await? {
             Route::Row(row) => return answer(&path, Some(&row), caller.as_ref(), now, Freshness::default()),
-            Route::At(found) => place = Some(found),
             Route::Tables { beneath } => unsent = beneath,
+            other => route = Some(other),
         }
     }
-    let (found, spent) = read_artifact(&lake, &path.key, path.representation, place.as_ref(), now).await;
+    let hint = match &route {
+        Some(Route::At(place)) => Hint::At(place),
+        Some(Route::NeverHeardOf) => Hint::NeverHeardOf,
+        _ => Hint::Nothing,
+    };
+    let (found, spent) = read_artifact(&lake, &path.key, path.representation, hint, now).await;
     *cost = spent;
     let found = found.map_err(|error| LakeError::to_problem(&error))?;
     // A null version is the lowest, which `None` is to `Option`'s order.

@@ -32,6 +32,8 @@ pub enum Route {
     Row(ArtifactRow),
     /// It lies there.
     At(Place),
+    /// The ledger has never heard of it: only a table that was not followed to its end may have it.
+    NeverHeardOf,
     /// The tables are to be looked up; of what the ledger holds besides, the higher version counts.
     Tables {
         /// A version that has not reached the lake.
@@ -54,7 +56,7 @@ pub async fn ask_ledger(
     let message = encode(&call).map_err(|error| unavailable(error.to_string()))?;
     let reply = ledger.call(&key.ns, message).await.map_err(unavailable)?;
     match decode::<ReadCall<'_>>(&reply).map_err(|error| unavailable(error.to_string()))? {
-        Read::Unknown { .. } => Ok(Route::Tables { beneath: None }),
+        Read::Unknown { .. } => Ok(Route::NeverHeardOf),
         Read::Known(known) => route(known, path, caller, now),
     }
 }

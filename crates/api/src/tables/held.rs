@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use firn_iceberg::metadata::TableMetadata;
+use firn_iceberg::{followed::Followed, metadata::TableMetadata};
 use firn_lookup::held::{Held, HeldObjects};
 use firn_store::cache::ByteLru;
 use firn_types::{object::ObjectKey, time::Micros};
@@ -19,6 +19,8 @@ pub struct HeldLake {
     /// What is held of an Iceberg REST catalog.
     pub catalog: HeldCatalog,
     pointers: RefCell<HashMap<TableName, HeldPointer>>,
+    /// How far each table was followed, and when that was read; `None`: not at all.
+    followed: RefCell<HashMap<TableName, (Micros, Option<Followed>)>>,
     /// The metadata that each table had last, whatever its age.
     last: RefCell<HashMap<TableName, ObjectKey>>,
     parsed: RefCell<ByteLru<ObjectKey, Parsed>>,
@@ -43,6 +45,7 @@ impl Default for HeldLake {
         Self {
             catalog: HeldCatalog::default(),
             pointers: RefCell::default(),
+            followed: RefCell::default(),
             last: RefCell::default(),
             parsed: RefCell::new(ByteLru::new(HELD_LEN_BYTES_MAX)),
         }
@@ -53,6 +56,7 @@ impl HeldLake {
     /// Forgets the pointers, so that the next read sees the newest snapshots.
     pub fn forget_pointers(&self) {
         self.pointers.borrow_mut().clear();
+        self.followed.borrow_mut().clear();
     }
 
     /// Forgets everything, as a fresh isolate has.
@@ -77,6 +81,19 @@ impl HeldLake {
             self.last.borrow_mut().insert(table.clone(), metadata.clone());
         }
         self.pointers.borrow_mut().insert(table.clone(), HeldPointer { read_at, metadata });
+    }
+
+    /// How far the table was followed, if that was read less than `hold_micros` before `now`.
+    pub(super) fn followed(&self, table: &TableName, now: Micros, hold_micros: i64) -> Option<Followed> {
+        let held = self.followed.borrow();
+        let (read_at, followed) = held.get(table)?;
+        let is_fresh = (0..hold_micros).contains(&now.0.saturating_sub(read_at.0));
+        // The default covers nothing.
+        is_fresh.then(|| followed.clone().unwrap_or_default())
+    }
+
+    pub(super) fn put_followed(&self, table: &TableName, followed: Option<Followed>, read_at: Micros) {
+        self.followed.borrow_mut().insert(table.clone(), (read_at, followed));
     }
 
     /// Some metadata of the table: good for what never changes, such as the field ids of columns.

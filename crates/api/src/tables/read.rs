@@ -1,7 +1,11 @@
 //! The newest row of an artifact, within a deadline, and what reading it cost.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
+use firn_iceberg::{
+    followed::{FOLLOWED_LEN_BYTES_MAX, Followed, followed_key},
+    metadata::TableMetadata,
+};
 use firn_store::{
     counting::CountingRead,
     perform::perform,
@@ -15,6 +19,7 @@ use firn_types::{
     representation::Representation,
     time::Micros,
 };
+use futures::future::join_all;
 
 use super::{
     config::{LakeConfig, TableName},
@@ -52,15 +57,25 @@ pub struct ReadCost {
     pub len_bytes: u64,
 }
 
-/// The newest row of an artifact in all tables, with what finding it cost. `None`: no table has one. With a `place` it is
-/// read there; where it is not found there, it is looked up.
+/// What is known of an artifact before its tables are asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Hint<'a> {
+    /// Nothing: there is no ledger, or it knows that the tables know better.
+    Nothing,
+    /// The ledger has never heard of it. A table that was followed up to its current snapshot has no such row.
+    NeverHeardOf,
+    /// It lies there. Where it does not, it is looked up.
+    At(&'a Place),
+}
+
+/// The newest row of an artifact in all tables, with what finding it cost. `None`: no table has one.
 ///
 /// Every read has a deadline and is retried within a budget ([`firn_store::retry`]); the whole has one of its own.
 pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
     lake: &Lake<'_, S, T, P>,
     key: &ArtifactKey,
     representation: Representation,
-    place: Option<&Place>,
+    hint: Hint<'_>,
     now: Micros,
 ) -> (Result<Option<ArtifactRow>, LakeError>, ReadCost) {
     let counting = CountingRead::new(lake.store);
@@ -77,8 +92,7 @@ pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
         now,
     };
     let deadline_ms = lake.config.deadline_ms;
-    let looked_up =
-        within(lake.platform, deadline_ms, reader.read(lake.pointers, key, representation, place));
+    let looked_up = within(lake.platform, deadline_ms, reader.read(lake.pointers, key, representation, hint));
     let result = looked_up.await.unwrap_or(Err(LakeError::Deadline { deadline_ms }));
     let counts = counting.counts();
     (result, ReadCost { reads: counts.requests, waves: reader.waves.get(), len_bytes: counts.len_bytes })
@@ -101,9 +115,9 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
         pointers: &impl TablePointers,
         key: &ArtifactKey,
         representation: Representation,
-        place: Option<&Place>,
+        hint: Hint<'_>,
     ) -> Result<Option<ArtifactRow>, LakeError> {
-        if let Some(place) = place {
+        if let Hint::At(place) = hint {
             match self.read_located(pointers, key, place, representation).await {
                 Ok(Some(row)) => return Ok(Some(row)),
                 // Compacted or expired since: the tables know better, if their pointers are read anew.
@@ -112,7 +126,7 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
                 Err(error) => return Err(error),
             }
         }
-        self.look_up(pointers, key, representation).await
+        self.look_up(pointers, key, representation, hint).await
     }
 
     async fn look_up(
@@ -120,13 +134,14 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
         pointers: &impl TablePointers,
         key: &ArtifactKey,
         representation: Representation,
+        hint: Hint<'_>,
     ) -> Result<Option<ArtifactRow>, LakeError> {
-        let found = self.look_up_once(pointers, key, representation).await;
+        let found = self.look_up_once(pointers, key, representation, hint).await;
         if !found.as_ref().is_err_and(LakeError::is_stale) {
             return found;
         }
         self.held.forget_pointers();
-        self.look_up_once(pointers, key, representation).await
+        self.look_up_once(pointers, key, representation, hint).await
     }
 
     async fn look_up_once(
@@ -134,9 +149,13 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
         pointers: &impl TablePointers,
         key: &ArtifactKey,
         representation: Representation,
+        hint: Hint<'_>,
     ) -> Result<Option<ArtifactRow>, LakeError> {
         let metadata = self.read_pointers(pointers).await?;
-        let metadata = self.read_metadata(metadata).await?;
+        let mut metadata = self.read_metadata(metadata).await?;
+        if matches!(hint, Hint::NeverHeardOf) {
+            self.leave_out_followed(&mut metadata).await?;
+        }
         let start = |(table, metadata)| Running::start(table, metadata, key, representation);
         let running = metadata.into_iter().map(start).collect::<Result<_, _>>()?;
         self.run(running).await
@@ -172,6 +191,41 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
             found.extend(metadata.map(|metadata| (table, metadata)));
         }
         Ok(found)
+    }
+
+    /// Leaves out the tables whose current snapshot was followed: what no ledger knows is not in them.
+    async fn leave_out_followed(
+        &self,
+        tables: &mut Vec<(&'a TableName, Arc<TableMetadata>)>,
+    ) -> Result<(), LakeError> {
+        let hold_micros = self.config.pointer_hold_micros;
+        let is_held = |table: &TableName| self.held.followed(table, self.now, hold_micros).is_some();
+        let missing: Vec<_> =
+            tables.iter().map(|(table, _)| *table).filter(|table| !is_held(table)).collect();
+        let tail = ByteRange::Tail { len_bytes: FOLLOWED_LEN_BYTES_MAX };
+        let asked = missing.iter().map(|table| (followed_key(&table.namespace, &table.name), tail.clone()));
+        if !missing.is_empty() {
+            self.waves.set(self.waves.get() + 1);
+        }
+        let reads = asked.map(|(object, range)| async move {
+            match self.store.read(&object, &range).await {
+                Ok(read) => Ok(Followed::parse(&read.bytes)),
+                Err(error) if error.is_not_found() => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        let read = join_all(reads).await;
+        for (table, followed) in missing.iter().zip(read) {
+            self.held.put_followed(table, followed?, self.now);
+        }
+        tables.retain(|(table, metadata)| {
+            let followed = self.held.followed(table, self.now, hold_micros);
+            let uuid = metadata.table_uuid.as_deref();
+            !followed.is_some_and(|followed| {
+                followed.covers(uuid, metadata.current_snapshot().map(|snapshot| snapshot.snapshot_id))
+            })
+        });
+        Ok(())
     }
 
     /// Reads all of it at once, as far as there are connections.
