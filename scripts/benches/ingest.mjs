@@ -1,7 +1,9 @@
 // What an ingest costs: CPU of the workerd process (utime + stime), against a Worker that only reads the body and a
 // careful ingest in JavaScript, all in one workerd and one run. Each Worker has a socket of workerd's own, so neither
 // wrangler's proxy nor miniflare's entry Worker is in the way. The peer that takes chunks over RPC is in the same
-// process: both of its sides are measured. Then: the most wasm memory that bodies of three lengths take.
+// process: both of its sides are measured. Bulk is measured: the way of a chunk to the stream within the request. Then:
+// the most wasm memory that bodies of three lengths take in build mode, whose chunks of 1 MiB the ledger stages; its
+// object is in the same isolate.
 //
 // Variants take turns, and a ratio is one of medians: the machine may be busy with something else.
 // FIRN_BENCH_ROUNDS (default 9) and FIRN_BENCH_MEMORY_MB (default 1,100,1000) shorten or lengthen it.
@@ -15,6 +17,8 @@ import { ROOT, workerOptions } from "../runtime.mjs";
 
 const NS = "bench.example";
 const LINE_LEN_BYTES = 4096;
+// So that a gigabyte has fewer records than one all-or-nothing request may.
+const MEMORY_LINE_LEN_BYTES = 16 * 1024;
 const BODY_LEN_BYTES = 64 * 1024 * 1024;
 const ROUNDS = Number(process.env.FIRN_BENCH_ROUNDS ?? 9);
 const MEMORY_MB = (process.env.FIRN_BENCH_MEMORY_MB ?? "1,100,1000").split(",").map(Number);
@@ -30,11 +34,11 @@ const SENTENCES = [
   "- one item of a list, and a [link](https://firn.example/docs)\n",
 ];
 
-/** A record of exactly LINE_LEN_BYTES, its LF included. */
-function lineOf(idx) {
+/** A record of exactly so many bytes, its LF included. */
+function lineOf(idx, lenBytes) {
   const head = `{"ns":"${NS}","type":"page","id":"docs/${String(idx).padStart(8, "0")}","visibility":"public","markdown":"`;
   const pieces = SENTENCES.map((sentence) => JSON.stringify(sentence).slice(1, -1));
-  const room = LINE_LEN_BYTES - head.length - '"}\n'.length;
+  const room = lenBytes - head.length - '"}\n'.length;
   let text = "";
   for (let at = idx; ; at++) {
     const piece = pieces[at % pieces.length];
@@ -57,9 +61,9 @@ function baseline(name, entrypoint, send) {
 function firn(name, vars) {
   const options = workerOptions("firn-ingest", "wrangler.toml");
   const built = options.modules.map((module) => ({ ...module, path: basename(module.path) }));
-  const limits = { FIRN_CONFIG_HOLD_SECONDS: "3600", FIRN_CEILING_LEN_BYTES: "2000000000", FIRN_CEILING_RECORDS: "10000000" };
+  const limits = { FIRN_CONFIG_HOLD_SECONDS: "3600", FIRN_CEILING_LEN_BYTES: "2000000000", FIRN_CEILING_RECORDS: "10000000", FIRN_HELD_LEN_BYTES: "4000000000" };
   const bindings = { ...options.bindings, FIRN_HS256_SECRET: developmentSecret(), ...limits, ...vars };
-  return { ...options, ...socket(), name, modules: [here("firn.js"), here("hook.js"), ...built], serviceBindings: { STREAM_BUILD: peer }, bindings };
+  return { ...options, ...socket(), name, modules: [here("firn.js"), here("hook.js"), ...built], serviceBindings: { STREAM_BULK: peer, STREAM_BUILD: peer }, bindings };
 }
 
 const VARIANTS = [
@@ -93,8 +97,8 @@ function cpuMillis(pid) {
 const token = mintToken({ ns: [NS], sub: "u1", scope: "artifacts:write" });
 
 /** Sends a body of so many records; throws unless each was accepted. */
-async function post(url, lenBytes, body, recordCount) {
-  const headers = { Host: "firn.localhost", "Content-Type": "application/x-ndjson", "Content-Length": lenBytes, Authorization: `Bearer ${token}`, "X-Artifact-Mode": "build" };
+async function post(url, mode, lenBytes, body, recordCount) {
+  const headers = { Host: "firn.localhost", "Content-Type": "application/x-ndjson", "Content-Length": lenBytes, Authorization: `Bearer ${token}`, "X-Artifact-Mode": mode };
   const answer = await new Promise((done, fail) => {
     const sent = request({ host: url.hostname, port: url.port, method: "POST", path: "/$.artifacts", agent: false, headers }, (response) => {
       const parts = [];
@@ -112,14 +116,14 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 
 async function measureCpu(urlOf) {
   const recordCount = BODY_LEN_BYTES / LINE_LEN_BYTES;
-  const body = Buffer.from(Array.from({ length: recordCount }, (_, idx) => lineOf(idx)).join(""));
+  const body = Buffer.from(Array.from({ length: recordCount }, (_, idx) => lineOf(idx, LINE_LEN_BYTES)).join(""));
   const pid = workerdPid();
   const costs = Object.fromEntries(VARIANTS.map(([name]) => [name, []]));
   for (let round = -WARM_UPS; round < ROUNDS; round++) {
     for (const [name, , , entrypoint] of VARIANTS) {
       const url = await urlOf(name, entrypoint);
       const before = cpuMillis(pid);
-      for (let sent = 0; sent < POSTS_PER_ROUND; sent++) await post(url, body.length, body, recordCount);
+      for (let sent = 0; sent < POSTS_PER_ROUND; sent++) await post(url, "bulk", body.length, body, recordCount);
       if (round >= 0) costs[name].push((cpuMillis(pid) - before) / POSTS_PER_ROUND);
     }
   }
@@ -134,7 +138,7 @@ async function measureCpu(urlOf) {
 
 function* linesOf(recordCount) {
   for (let idx = 0; idx < recordCount; idx += 256) {
-    yield Buffer.from(Array.from({ length: Math.min(256, recordCount - idx) }, (_, at) => lineOf(idx + at)).join(""));
+    yield Buffer.from(Array.from({ length: Math.min(256, recordCount - idx) }, (_, at) => lineOf(idx + at, MEMORY_LINE_LEN_BYTES)).join(""));
   }
 }
 
@@ -142,8 +146,8 @@ async function measureMemory(urlOf) {
   console.log("\nbody          wasm memory, most (MiB)");
   for (const [mb] of MEMORIES) {
     const url = await urlOf(`memory-${mb}`);
-    const recordCount = Math.ceil((mb * 1e6) / LINE_LEN_BYTES);
-    await post(url, recordCount * LINE_LEN_BYTES, Readable.from(linesOf(recordCount)), recordCount);
+    const recordCount = Math.ceil((mb * 1e6) / MEMORY_LINE_LEN_BYTES);
+    await post(url, "build", recordCount * MEMORY_LINE_LEN_BYTES, Readable.from(linesOf(recordCount)), recordCount);
     const lenBytes = Number(await (await fetch(url)).text());
     console.log(`${`${mb} MB`.padStart(7)}${(lenBytes / 1024 / 1024).toFixed(2).padStart(14)}`);
   }

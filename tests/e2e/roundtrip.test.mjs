@@ -55,7 +55,7 @@ function* requestsOf(records) {
 const CACHE_CONTROL = { preview: "public, max-age=0, must-revalidate", build: "public, max-age=300, stale-while-revalidate=60", bulk: "public, max-age=300, stale-while-revalidate=60" };
 
 /** Reads one representation, and holds it against what was sent. */
-async function checkText(record, [extension, field, type]) {
+async function checkText(record, [extension, field, type], source = "parquet") {
   const path = contentPath(record.key, extension);
   const answer = await system.get(path);
   const wanted = record.texts.get(field);
@@ -67,7 +67,7 @@ async function checkText(record, [extension, field, type]) {
   assert.equal(headers["cache-control"], CACHE_CONTROL[record.mode], path);
   assert.equal(headers["x-content-type-options"], "nosniff");
   assert.equal(headers["content-security-policy"], field === "html" ? "sandbox" : undefined);
-  assert.equal(headers["x-artifact-source"], "parquet");
+  assert.equal(headers["x-artifact-source"], source);
   assert.match(headers["x-artifact-version"], /^[1-9]\d{0,15}$/);
   assert.match(headers.etag, /^"[\x21\x23-\x7e]+"$/);
   assert.match(headers["last-modified"], /^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
@@ -100,14 +100,26 @@ describe("10,000 records", () => {
 
   test("are taken in requests of at most a thousand, in every mode", async (t) => {
     records = makeRecords(seeded(t));
-    const taken = { preview: 0, build: 0, bulk: 0 };
     for (const { mode, lines } of requestsOf(records)) {
       const answer = await system.post(lines.join("\n"), { mode });
       assert.equal(answer.status, 200, answer.text.slice(0, 2_000));
       assert.equal(answer.json.accepted, lines.length);
-      taken[mode] += lines.length;
     }
-    const tables = await system.flush();
+  });
+
+  test("are read from the ledger in preview and build, before the lake has any", async () => {
+    const sample = records.filter(({ mode }, idx) => mode !== "bulk" && idx % 7 === 0);
+    await inParallel(sample, WIDTH, async (record, idx) => {
+      const has = REPRESENTATIONS.filter(([, field]) => record.texts.has(field));
+      const answer = await checkText(record, has[idx % has.length], "ledger");
+      assert.equal(answer.headers["x-firn-cost"], "reads=0; waves=0; bytes=0");
+    });
+    assert.ok(sample.length > 500);
+  });
+
+  test("are in the tables after a flush, once each", async () => {
+    const taken = Object.fromEntries(MODES.map((mode) => [mode, records.filter((record) => record.mode === mode).length]));
+    const tables = await system.flush({ forget: true });
     const rows = Object.fromEntries(Object.entries(tables).map(([table, { rows }]) => [table, rows]));
     assert.deepEqual(rows, { artifacts_preview: taken.preview, artifacts_build: taken.build, artifacts_bulk: taken.bulk });
     assert.equal(taken.preview + taken.build + taken.bulk, RECORD_COUNT);

@@ -215,9 +215,11 @@ export class System {
     return tables.reduce((sum, { rows }) => sum + rows, 0);
   }
 
-  /** Makes every stream commit, and says what each table then holds: `{ artifacts_build: { rows, files, dropped }, … }`. */
-  async flush() {
-    const answer = await this.request({ method: "POST", path: "/$.dev/flush", headers: { "Content-Length": "0" } });
+  /** Makes every ledger send and every stream commit, and says what each table then holds; with `forget` the ledgers drop what
+   *  the lake holds: `{ artifacts_build: { rows, files, dropped }, … }`. */
+  async flush({ forget = false } = {}) {
+    const path = forget ? "/$.dev/flush?forget=1" : "/$.dev/flush";
+    const answer = await this.request({ method: "POST", path, headers: { "Content-Length": "0" } });
     assert.equal(answer.status, 200, answer.text);
     return Object.fromEntries(answer.json.tables.map(({ table, ...counts }) => [table, counts]));
   }

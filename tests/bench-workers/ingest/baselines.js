@@ -3,7 +3,8 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 
 const BUFFER_LEN_BYTES = 256 * 1024;
-const CHUNK_LEN_BYTES_MAX = 1024 * 1024;
+// As Firn's bulk.
+const CHUNK_LEN_BYTES_MAX = 4_000_000;
 const IN_FLIGHT_MAX = 3;
 const RECORD_LEN_BYTES_MAX = 1_900_000;
 const METADATA_LEN_BYTES_MAX = 16 * 1024;
@@ -82,7 +83,7 @@ function validate(record) {
 
 /** Rows to chunks of at most 1 MiB of JSON, each given to `close` as bytes that it may use until it returns. */
 class Chunker {
-  #bytes = new Uint8Array(RECORD_LEN_BYTES_MAX + 4096);
+  #bytes = new Uint8Array(CHUNK_LEN_BYTES_MAX + 4096);
   #lenBytes = 0;
   #close;
 

@@ -18,6 +18,6 @@ export default {
     TextDecoder.prototype.decode = function (bytes, ...rest) {
       return bytes?.byteLength >= CHUNK_LEN_BYTES_MIN ? "[]" : decode.call(this, bytes, ...rest);
     };
-    return worker.fetch(request, { ...env, STREAM_BUILD: stub }, context);
+    return worker.fetch(request, { ...env, STREAM_BULK: stub }, context);
   },
 };
