@@ -38,3 +38,30 @@ export const ERROR_STATUS = {
 
 /** A code that this package knows. */
 export type ErrorCode = keyof typeof ERROR_STATUS
+
+/** The stable `code` of every line error of a write, and whether the same line may be taken when it is sent again. */
+export const LINE_ERROR_RETRYABLE = {
+  invalid_utf8: false,
+  invalid_json: false,
+  not_an_object: false,
+  duplicate_key: false,
+  nesting_too_deep: false,
+  number_out_of_range: false,
+  lone_surrogate: false,
+  unknown_field: false,
+  server_set_field: false,
+  missing_field: false,
+  invalid_type: false,
+  invalid_value: false,
+  record_too_large: false,
+  metadata_too_large: false,
+  namespace_mismatch: false,
+  claim_missing: false,
+  if_version_in_bulk: false,
+  limit_reached: false,
+  not_sent: true,
+  chunk_failed: true,
+} as const
+
+/** A code of a line that this package knows. */
+export type LineErrorCode = keyof typeof LINE_ERROR_RETRYABLE

@@ -1,8 +1,11 @@
 import type { ErrorCode } from './codes.js'
-import { parseProblem, type Problem } from './problem.js'
+import { parseProblem, type LineError, type Problem } from './problem.js'
 
-/** Most bytes of an error answer that are read: a problem is a few hundred, and no server is trusted to stop. */
-const PROBLEM_BYTES_MAX = 64 * 1024
+/**
+ * Most bytes of an answer to a write, or of an error, that are read; no server is trusted to stop. 1,000 records whose
+ * `if_version` does not hold, 120 bytes each, are the longest that one lists.
+ */
+const ANSWER_BYTES_MAX = 256 * 1024
 
 /** Longest Retry-After that is believed; a longer one is cut to an hour. */
 const RETRY_AFTER_MS_MAX = 3_600_000
@@ -43,6 +46,11 @@ export class TimeoutError extends FirnError {
   override readonly name = 'TimeoutError'
 }
 
+/** An answer came that is not one of Firn's; something between here and the server may have given it. */
+export class InvalidAnswerError extends FirnError {
+  override readonly name = 'InvalidAnswerError'
+}
+
 /** What an error answer says besides its body. */
 export interface ResponseErrorOptions extends ErrorOptions {
   readonly problem?: Problem | undefined
@@ -67,14 +75,17 @@ export class ResponseError extends FirnError {
   readonly limit: number | undefined
   /** How long the server asks to wait before the next attempt, at most an hour. */
   readonly retryAfterMs: number | undefined
+  /** The first rejected lines of a write. */
+  readonly errors: readonly LineError[]
 
   constructor(status: number, { problem, requestId, retryAfterMs, ...options }: ResponseErrorOptions = {}) {
     super(message(status, problem), options)
     this.status = status
     this.code = problem?.code
     this.requestId = problem?.requestId ?? requestId
-    this.line = problem?.line
-    this.field = problem?.field
+    this.errors = problem?.errors ?? []
+    this.line = problem?.line ?? this.errors[0]?.line
+    this.field = problem?.field ?? this.errors[0]?.field
     this.limit = problem?.limit
     this.retryAfterMs = retryAfterMs
   }
@@ -131,7 +142,7 @@ export function isResponseError(value: unknown): value is ResponseError {
 }
 
 /**
- * The error of an answer that is not `ok`. Reads at most 64 KiB of its body.
+ * The error of an answer that is not `ok`. Reads at most 256 KiB of its body.
  *
  * A body that is missing, broken or no problem gives an error all the same, with what the status and the headers say.
  * Rejects only if the caller aborted while the body was read.
@@ -178,17 +189,24 @@ function errorClass(status: number): typeof ResponseError {
 }
 
 function message(status: number, problem: Problem | undefined): string {
-  const text = problem?.detail ?? problem?.title ?? 'The server answered with an error'
+  const [first] = problem?.errors ?? []
+  const line = first?.detail === undefined ? '' : `: line ${first.line}: ${first.detail}`
+  const text = (problem?.detail ?? problem?.title ?? 'The server answered with an error') + line
   return problem?.code === undefined ? `${text} (${status})` : `${text} (${status} ${problem.code})`
 }
 
 function isProblem(headers: Headers): boolean {
-  const [mediaType = ''] = (headers.get('content-type') ?? '').split(';')
-  return mediaType.trim().toLowerCase() === 'application/problem+json'
+  return mediaType(headers) === 'application/problem+json'
 }
 
-/** What of the body could be read, and what ended it early. */
-async function readText(response: Response, signal?: AbortSignal): Promise<{ text: string; cause?: unknown }> {
+/** The media type without its parameters. */
+export function mediaType(headers: Headers): string {
+  const [type = ''] = (headers.get('content-type') ?? '').split(';')
+  return type.trim().toLowerCase()
+}
+
+/** What of an answer's body could be read, and what ended it early; nothing, if it is too long. */
+export async function readText(response: Response, signal?: AbortSignal): Promise<{ text: string; cause?: unknown }> {
   if (response.body === null) return { text: '' }
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -199,7 +217,7 @@ async function readText(response: Response, signal?: AbortSignal): Promise<{ tex
       const { done, value } = await reader.read()
       if (done) return { text: text + decoder.decode() }
       bytes += value.byteLength
-      if (bytes > PROBLEM_BYTES_MAX) {
+      if (bytes > ANSWER_BYTES_MAX) {
         // Nobody waits for the rest; that cancelling it may fail is of no interest.
         reader.cancel().catch(() => undefined)
         return { text: '' }

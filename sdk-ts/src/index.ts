@@ -1,7 +1,16 @@
-export { ERROR_STATUS } from './codes.js'
-export type { ErrorCode } from './codes.js'
+export { Firn } from './client.js'
+export type { Call, FirnOptions, PublishOptions, WriteOptions } from './client.js'
+export type { IngestAnswer } from './answer.js'
+export type { ArtifactRecord, Mode, Visibility } from './record.js'
+export type { Limits, RecordSource } from './lines.js'
+export { PutManyError } from './many.js'
+export type { PutManyOptions, PutManyProgress, PutManyResult, RecordError } from './many.js'
+export type { Bodies, ConditionalContent, Content, ContentHead, GetOptions, Unchanged } from './content.js'
+export type { Answered, CallOptions, Clock, TokenSource } from './transport.js'
+export { ERROR_STATUS, LINE_ERROR_RETRYABLE } from './codes.js'
+export type { ErrorCode, LineErrorCode } from './codes.js'
 export { parseProblem } from './problem.js'
-export type { Problem } from './problem.js'
+export type { LineError, Problem } from './problem.js'
 export {
   BadRequestError,
   ConflictError,
@@ -9,6 +18,7 @@ export {
   FirnError,
   ForbiddenError,
   GoneError,
+  InvalidAnswerError,
   InvalidInputError,
   NotFoundError,
   RateLimitedError,

@@ -76,7 +76,8 @@ export function contentUrl(
   return `${base}/$.content/${ns.toLowerCase()}/${type}/${path}.${ext}${query(options)}`
 }
 
-function parseBase(baseUrl: string | URL): string {
+/** A base URL without the slashes at its end. */
+export function parseBase(baseUrl: string | URL): string {
   let url: URL
   try {
     url = new URL(baseUrl)

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { ERROR_STATUS } from '../src/codes.js'
+import { ERROR_STATUS, LINE_ERROR_RETRYABLE } from '../src/codes.js'
 
 test('codes are those of the server', () => {
   const source = readFileSync(join(process.cwd(), '../crates/types/src/error.rs'), 'utf8')
@@ -11,4 +11,12 @@ test('codes are those of the server', () => {
   const rows = [...table.matchAll(/^ {4}\w+ => "(\w+)", (\d{3}), /gm)]
   assert.ok(rows.length > 20)
   assert.deepEqual(Object.fromEntries(rows.map(([, code, status]) => [code, Number(status)])), { ...ERROR_STATUS })
+})
+
+test('line codes are those of the server', () => {
+  const source = readFileSync(join(process.cwd(), '../crates/types/src/error.rs'), 'utf8')
+  const table = source.slice(source.indexOf('LineErrorCode {'), source.indexOf('#[cfg(test)]'))
+  const rows = [...table.matchAll(/^ {4}\w+ => "(\w+)", (true|false), /gm)]
+  assert.ok(rows.length > 15)
+  assert.deepEqual(Object.fromEntries(rows.map(([, code, flag]) => [code, flag === 'true'])), { ...LINE_ERROR_RETRYABLE })
 })

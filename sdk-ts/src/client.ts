@@ -1,0 +1,192 @@
+import { parseAnswer, type IngestAnswer } from './answer.js'
+import { contentHead, readBody } from './content.js'
+import type { Bodies, ConditionalContent, Content, ContentHead, GetOptions } from './content.js'
+import { InvalidAnswerError, InvalidInputError, ResponseError, mediaType, readText } from './errors.js'
+import { Body, checkLimits, encodeLine, recordsOf, type Limits, type RecordSource } from './lines.js'
+import { putMany, type PutManyOptions, type PutManyResult } from './many.js'
+import type { ArtifactRecord, Mode } from './record.js'
+import { Transport, type Answered, type CallOptions, type TransportOptions } from './transport.js'
+import { contentUrl, parseBase, type ContentAddress, type ReadOptions } from './url.js'
+
+/** What a client is made of. */
+export interface FirnOptions extends TransportOptions {
+  /** Where the server lies, as `https://firn.example`. */
+  readonly baseUrl: string | URL
+}
+
+/** A call: a promise of its data, which can also give the answer. */
+export interface Call<T> extends Promise<T> {
+  /** The data with the answer it came from, for its status and headers; its body has been read. */
+  withResponse(): Promise<Answered<T>>
+}
+
+/** How one request is written. */
+export interface WriteOptions<M extends Mode = Mode> extends CallOptions {
+  /** Absent: the namespace's default. */
+  readonly mode?: M | undefined
+  /** 1–256 of `A-Z a-z 0-9 . _ = -`; the same request with the same key has its effect once. Made where it is left out. */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** How a publish is written. */
+export interface PublishOptions extends WriteOptions<'preview' | 'build'>, Limits {}
+
+/**
+ * A client of one server. It holds no connection and no state; one serves a whole application.
+ *
+ * Every call rejects with a `FirnError`, or with the signal's reason where the caller aborted it.
+ */
+export class Firn {
+  readonly #baseUrl: string
+  readonly #transport: Transport
+
+  /** @throws InvalidInputError if an option is not valid */
+  constructor({ baseUrl, ...options }: FirnOptions) {
+    this.#baseUrl = parseBase(baseUrl)
+    this.#transport = new Transport(options)
+  }
+
+  /** The URL of a representation, for HTML or an import map. */
+  url(address: ContentAddress, options?: ReadOptions): string {
+    return contentUrl(this.#baseUrl, address, options)
+  }
+
+  /** Writes one record. Rejects if it was not taken; the error then has `line`, `field` and `errors`. */
+  put(record: ArtifactRecord, options: WriteOptions = {}): Call<IngestAnswer> {
+    return call(async () => this.#writeAll(encodeBody([record]), options))
+  }
+
+  /**
+   * Writes all records of one namespace in one request, or none: rejects if any was not taken.
+   * They are held in memory; more than the limits is refused before anything is sent.
+   */
+  publish(records: RecordSource, options: PublishOptions = {}): Call<IngestAnswer> {
+    return call(async () => {
+      const body = new Body()
+      const { recordsPerRequest, requestLenBytes } = checkLimits(options)
+      for await (const record of recordsOf(records, options.signal)) {
+        body.add(record, encodeLine(record))
+        if (body.records.length > recordsPerRequest || body.lenBytes > requestLenBytes) {
+          throw new InvalidInputError('records', `must be at most ${recordsPerRequest}, and ${requestLenBytes} bytes of NDJSON`)
+        }
+      }
+      // Not left to the namespace's default, which could be bulk.
+      return this.#writeAll(body, { ...options, mode: options.mode ?? 'build' })
+    })
+  }
+
+  /**
+   * Writes any number of records, in as many requests as the limits ask for, one after the other. A rejected record does
+   * not end it: it is in the result's `errors`. In preview and build one bad record rejects all of its request.
+   *
+   * Holds the records of one request in memory. Records of one namespace should stand together: a request has one.
+   *
+   * @throws PutManyError if a request failed for another reason than its records, or the source did
+   */
+  async putMany<R extends ArtifactRecord>(records: RecordSource<R>, options: PutManyOptions = {}): Promise<PutManyResult<R>> {
+    return putMany(records, options, options.idempotencyKey ?? makeKey(), async (body, idempotencyKey) => {
+      const { data } = await this.#write(body, { ...options, idempotencyKey })
+      return data
+    })
+  }
+
+  /** Reads a representation, as text where `as` is left out; with `ifNoneMatch` it may be unchanged. */
+  get<A extends keyof Bodies = 'text'>(
+    address: ContentAddress,
+    options: GetOptions<A> & { readonly ifNoneMatch: string },
+  ): Call<ConditionalContent<Bodies[A]>>
+  get<A extends keyof Bodies = 'text'>(
+    address: ContentAddress,
+    options?: GetOptions<A> & { readonly ifNoneMatch?: undefined },
+  ): Call<Content<Bodies[A]>>
+  get(address: ContentAddress, options: GetOptions = {}): Call<ConditionalContent<unknown>> {
+    const { as = 'text', ifNoneMatch } = options
+    return call(async () =>
+      this.#transport.send<ConditionalContent<unknown>>(
+        {
+          method: 'GET',
+          url: this.url(address, options),
+          ...(ifNoneMatch === undefined ? {} : { headers: { 'if-none-match': ifNoneMatch } }),
+          takes: ({ ok, status }) => ok || (status === 304 && ifNoneMatch !== undefined),
+          read: async (response, attempt) => {
+            const head = contentHead(response)
+            // A server or a cache may also answer with the whole of it.
+            if (ifNoneMatch !== undefined && (response.status === 304 || head.etag === ifNoneMatch)) {
+              response.body?.cancel().catch(() => undefined)
+              return { unchanged: true, etag: head.etag ?? ifNoneMatch }
+            }
+            return { ...head, unchanged: false, body: await readBody(as, response, attempt) }
+          },
+        },
+        options,
+      ),
+    )
+  }
+
+  /** What the headers of a representation say. */
+  head(address: ContentAddress, options: CallOptions & ReadOptions = {}): Call<ContentHead> {
+    return call(async () => {
+      const url = this.url(address, options)
+      return this.#transport.send({ method: 'HEAD', url, takes: ({ ok }) => ok, read: contentHead }, options)
+    })
+  }
+
+  /** Whether a representation can be read by this caller; what is deleted, expired or hidden does not exist. */
+  exists(address: ContentAddress, options: CallOptions & ReadOptions = {}): Call<boolean> {
+    return call(async () => {
+      const url = this.url(address, options)
+      const takes = ({ ok, status }: Response): boolean => ok || status === 404 || status === 410
+      return this.#transport.send({ method: 'HEAD', url, takes, read: ({ ok }) => ok }, options)
+    })
+  }
+
+  async #writeAll(body: Body<ArtifactRecord>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
+    const answered = await this.#write(body.bytes(), options)
+    const { accepted, requestId, errors } = answered.data
+    if (accepted === body.records.length) return answered
+    const detail = `${body.records.length - accepted} of ${body.records.length} records were not taken`
+    throw new ResponseError(answered.response.status, { problem: { type: 'about:blank', detail, requestId, errors } })
+  }
+
+  #write(body: Uint8Array<ArrayBuffer>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
+    const { mode, idempotencyKey = makeKey() } = options
+    const headers = {
+      'content-type': 'application/x-ndjson',
+      'idempotency-key': idempotencyKey,
+      ...(mode === undefined ? {} : { 'x-artifact-mode': mode }),
+    }
+    const url = `${this.#baseUrl}/$.artifacts`
+    const takes = ({ ok }: Response): boolean => ok
+    return this.#transport.send({ method: 'POST', url, headers, body, takes, read: readAnswer }, options)
+  }
+}
+
+async function readAnswer(response: Response): Promise<IngestAnswer> {
+  const type = mediaType(response.headers)
+  if (type !== 'application/json') throw new InvalidAnswerError(`The answer of a write is ${type || 'of no type'}, not JSON`)
+  const body = await readText(response)
+  if (body.cause !== undefined) throw body.cause
+  return parseAnswer(body.text)
+}
+
+function encodeBody(records: readonly ArtifactRecord[]): Body<ArtifactRecord> {
+  const body = new Body()
+  for (const record of records) body.add(record, encodeLine(record))
+  return body
+}
+
+function call<T>(run: () => Promise<Answered<T>>): Call<T> {
+  const answered = run()
+  const data = answered.then((both) => both.data)
+  const withResponse = (): Promise<Answered<T>> => {
+    // Who asks for both gets the rejection there.
+    data.catch(() => undefined)
+    return answered
+  }
+  return Object.assign(data, { withResponse })
+}
+
+/** 128 random bits. Not `randomUUID`, which browsers have on secure origins only. */
+function makeKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
