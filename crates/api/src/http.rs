@@ -88,10 +88,13 @@ impl Response {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// The answer to HEAD: the same head, with the length that the body has, and no body.
+    /// The answer to HEAD: the same head, with the length that the body has, and no body. A 304 has no length of its
+    /// own to tell: there it would be that of the 200 (RFC 9110 §8.6).
     #[must_use]
     pub fn without_body(mut self) -> Self {
-        self.headers.push(("Content-Length", self.body.len().to_string()));
+        if self.status != 304 {
+            self.headers.push(("Content-Length", self.body.len().to_string()));
+        }
         self.body = Bytes::new();
         self
     }

@@ -6,6 +6,7 @@ use firn_api::{
     access::identify,
     content::{
         answer::{Freshness, answer},
+        conditional::evaluate,
         path::parse_request,
         read::{Route, ask_ledger},
     },
@@ -65,7 +66,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<worker::R
     }
     let mut cost = ReadCost::default();
     let context = Rc::new(context);
-    let response = serve(&head, &env, &context, &mut cost).await.unwrap_or_else(|problem| {
+    let whole = serve(&head, &env, &context, &mut cost).await;
+    let sent = whole.and_then(|whole| evaluate(&head, whole, WallClock.now()));
+    let response = sent.unwrap_or_else(|problem| {
         if problem.code.status() >= 500 {
             log_problem(&problem, &head);
         }
