@@ -8,7 +8,7 @@ use std::{
 
 use firn_api::{
     ingest::sink::{SinkError, StreamPort},
-    ledger::object::answer,
+    ledger::{object::answer, protocol::may_leave_work},
     ports::Clock,
 };
 use firn_ledger::{Ledger, limits::Options, outbox::SendFailure, sweep::Upkeep};
@@ -65,7 +65,9 @@ impl DurableObject for LedgerObject {
             let reply = answer(self.ledger(), WallClock.now(), &message)
                 .map_err(|error| Error::RustError(error.to_string()))?;
             // What was written may have to go on: to the stream, or away again.
-            self.schedule().await?;
+            if may_leave_work(&message) {
+                self.schedule().await?;
+            }
             return Response::from_bytes(reply);
         }
         if path.ends_with("/drain") && Setting(&self.env).is_development() {

@@ -308,6 +308,25 @@ pub(super) fn split(message: &[u8]) -> Result<(Kind, &[u8]), MessageError> {
     }
 }
 
+/// Whether a call may leave work for the ledger's alarm. A read leaves none, and what goes on under a lease only moves
+/// back what its beginning left.
+pub fn may_leave_work(message: &[u8]) -> bool {
+    // postcard writes a variant as its number.
+    let under_lease = [variant::OFFER, variant::STAGE, variant::CHUNK_TAKEN];
+    match split(message) {
+        Ok((Kind::Publish, call)) => call.first().is_none_or(|number| !under_lease.contains(number)),
+        Ok((kind, _)) => kind != Kind::Read,
+        Err(_) => false,
+    }
+}
+
+/// Numbers of variants of [`PublishCall`].
+mod variant {
+    pub(super) const OFFER: u8 = 1;
+    pub(super) const STAGE: u8 = 2;
+    pub(super) const CHUNK_TAKEN: u8 = 3;
+}
+
 pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
     postcard::from_bytes(bytes).map_err(|_| MessageError::Unreadable("it is cut or another's"))
 }
@@ -380,6 +399,26 @@ mod tests {
         let known = Known { version: 5, owner: Owner::default(), standing, hash: None, place };
         let found = Read::Known(known);
         assert_eq!(decode::<ReadCall<'_>>(&reply(&found).unwrap()), Ok(found));
+    }
+
+    #[test]
+    fn only_what_begins_ends_or_follows_may_leave_work_for_the_alarm() {
+        let lease = Lease { ingest: 1, epoch: 2 };
+        let chunk_taken =
+            PublishCall::ChunkTaken { lease, idx: 0, digest: b"", record_count: 1, len_bytes: 1 };
+        let stage =
+            PublishCall::Stage { lease, owner: Owner::default(), idx: 0, digest: b"", rows: Vec::new() };
+        for call in [PublishCall::Offer { lease, idx: 0, digest: b"" }, stage, chunk_taken] {
+            assert!(!may_leave_work(&encode(&call).unwrap()), "{call:?}");
+        }
+        let commit = PublishCall::Commit { lease, chunk_count: 1, answer: b"" };
+        let finish = PublishCall::Finish { lease, used_count: 1, answer: b"" };
+        for call in [commit, finish, PublishCall::Pause(lease), PublishCall::Abort(lease)] {
+            assert!(may_leave_work(&encode(&call).unwrap()), "{call:?}");
+        }
+        assert!(!may_leave_work(&encode(&ReadCall { artifact_type: "a", id: "b" }).unwrap()));
+        assert!(may_leave_work(&encode(&FollowCall::Status).unwrap()));
+        assert!(!may_leave_work(b""));
     }
 
     #[test]
