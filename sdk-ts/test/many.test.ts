@@ -139,7 +139,8 @@ test('source that fails, or has what is no JSON, ends the call', async () => {
 test('abort does not wait for a source that hangs', async () => {
   const controller = new AbortController()
   const reason = { stop: true }
-  const hanging = new ReadableStream<ArtifactRecord>({ pull: () => controller.abort(reason) })
+  // Not pulled before it is read, so that the abort comes while the call waits for a record.
+  const hanging = new ReadableStream<ArtifactRecord>({ pull: () => controller.abort(reason) }, { highWaterMark: 0 })
   await play([taken], async (firn) => {
     await assert.rejects(firn.putMany(hanging, { signal: controller.signal }), (error) => error === reason)
   })
