@@ -41,9 +41,9 @@ use crate::{
     tenants::Tenants,
 };
 
-/// What the chunks of one request in build mode take at most: three under way and one being filled, each 1 MiB, and the
-/// rest of the heap.
-const HEAP_LEN_BYTES: usize = 5 * 1024 * 1024;
+/// What the chunks of one request in build mode take at most: three under way and one being filled, each 1 MiB; the
+/// message that stages one, here and in the ledger's object; and the rest of the heap.
+const HEAP_LEN_BYTES: usize = 7 * 1024 * 1024;
 
 /// Lets the heap grow once, before any request, to what an ordinary one needs. Memory never shrinks, so nothing is lost;
 /// pages that nobody touches cost nothing; and growing piece by piece leaves gaps that no chunk fits into.
