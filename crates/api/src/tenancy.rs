@@ -9,7 +9,7 @@ use crate::{
     ingest::{
         admit::{Admitted, body_too_large},
         answer::Destination,
-        publish::Limits,
+        terms::Limits,
     },
     problem::Problem,
 };

@@ -5,7 +5,7 @@ use firn_api::{
     ingest::{
         admit::Admitted,
         ledger_sink::LedgerSink,
-        publish::{Limits, PublishContext, Terms},
+        terms::{Limits, PublishContext, Terms},
     },
     ledger::LedgerPort,
     problem::Problem,

@@ -15,5 +15,7 @@ pub mod publish;
 mod refusal;
 pub mod retry;
 pub mod sink;
+mod started;
 mod tally;
+pub mod terms;
 mod visibility;

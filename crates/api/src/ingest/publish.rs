@@ -8,22 +8,17 @@ use std::{pin::pin, task::Poll};
 
 use bytes::Bytes;
 use firn_auth::identity::Identity;
-use firn_ledger::row::Standing;
 use firn_ndjson::{
-    chunk::{Chunk, Chunker},
-    digest::{Sha256, content_digest, content_size_bytes},
+    chunk::Chunk,
     error::LineError,
     frame::{Framer, Line},
-    record::{IfVersion, Record, parse_record, too_large},
-    row::{RequestFields, RowFields, RowRenderer},
+    record::{Record, parse_record, too_large},
 };
 use firn_types::{
     error::{ErrorCode, LineErrorCode},
     key::Namespace,
     mode::Mode,
     time::Micros,
-    version::Version,
-    visibility::Visibility,
 };
 use futures::{
     future::{Either, FutureExt, LocalBoxFuture, select},
@@ -35,58 +30,21 @@ use super::{
     admit::{body_too_large, check_namespace},
     answer::{Answer, Destination, Published},
     digests::BodyDigests,
-    ledger_sink::{Naming, plain_answer},
+    ledger_sink::plain_answer,
     refusal::{body_problem, sink_problem},
+    started::{OpenChunk, Started},
     tally::{Lines, Tally},
+    terms::{Limits, PublishContext},
     visibility::resolve_visibility,
 };
 use crate::{
-    ingest::sink::{ChunkSink, Closing, Committed, Outgoing, RowHead, SinkError},
+    ingest::sink::{ChunkSink, Closing, Committed, Outgoing, SinkError},
     ports::{Body, BodyError},
     problem::Problem,
 };
 
 /// Chunks under way at once; reading waits while there are as many.
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 3;
-
-/// What a request may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Records.
-    pub record_count_max: u64,
-    /// Bytes of the decompressed body.
-    pub body_len_bytes_max: u64,
-}
-
-/// What applies to a request once its namespace is known.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    /// Where the records go.
-    pub destination: Destination,
-    /// Visibility of records that name none.
-    pub default_visibility: Visibility,
-    /// The namespace's limits.
-    pub limits: Limits,
-    /// How its rows are named.
-    pub naming: Naming,
-}
-
-/// What a publish needs from outside it.
-#[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
-pub trait PublishContext {
-    /// A hash.
-    type Hash: Sha256;
-
-    /// A fresh hash of one record; `None` where records are measured but not hashed.
-    fn record_hash(&self) -> Option<Self::Hash>;
-
-    /// A fresh hash of lines, where the request has an idempotency key.
-    fn line_hash(&self) -> Option<Self::Hash>;
-
-    /// Begins in a namespace that the caller may write; called once, before anything is staged. A namespace that is
-    /// over its rate, whose configuration is broken, or where the key is taken, is a problem.
-    async fn begin(&self, ns: &Namespace) -> Result<Terms, Problem>;
-}
 
 /// Who publishes.
 #[derive(Clone, Copy, Debug)]
@@ -146,26 +104,6 @@ pub async fn publish(
             Err(problem.with_member("accepted", publisher.tally.accepted))
         }
     }
-}
-
-/// What exists only once the namespace is known.
-struct Started {
-    ns: Namespace,
-    terms: Terms,
-    renderer: RowRenderer,
-    chunker: Chunker,
-    open: OpenChunk,
-    chunk_count: u64,
-    /// Bulk: the version of the next row.
-    next_version: Option<i64>,
-    row_count: u64,
-}
-
-/// What belongs to the chunk that is still open.
-#[derive(Default)]
-struct OpenChunk {
-    lines: Lines,
-    rows: Vec<RowHead>,
 }
 
 /// Why nothing more is sent.
@@ -335,25 +273,7 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         check_namespace(self.request.identity, ns)?;
         let terms = self.context.begin(ns).await?;
         let mode = terms.destination.mode;
-        let identity = self.request.identity;
-        let renderer = RowRenderer::new(&RequestFields {
-            owner_iss: Some(&identity.issuer),
-            owner_org: identity.org.as_deref(),
-            owner_sub: identity.sub.as_deref(),
-            ts: terms.naming.ts,
-            mode,
-            ingest_id: &terms.naming.ingest_id,
-        });
-        self.started = Some(Started {
-            ns: ns.clone(),
-            next_version: terms.naming.first_version,
-            terms,
-            renderer,
-            chunker: Chunker::new(mode.chunk_len_bytes_max()),
-            open: OpenChunk::default(),
-            chunk_count: 0,
-            row_count: 0,
-        });
+        self.started = Some(Started::new(ns, terms, self.request.identity));
         if mode != Mode::Bulk && self.tally.rejected > 0 {
             self.stop_sending();
         }
@@ -523,55 +443,6 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             request_id: self.request.request_id.to_owned(),
         }
     }
-}
-
-impl Started {
-    /// Renders a record into the open chunk; gives the chunk that closed before it.
-    fn push(
-        &mut self,
-        line: u64,
-        record: &Record<'_>,
-        visibility: Visibility,
-        context: &impl PublishContext,
-    ) -> Result<Option<(Chunk, OpenChunk)>, LineError> {
-        let digest = context.record_hash().map(|hash| content_digest(record, hash));
-        let size_bytes = digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes);
-        let hash = digest.map(|digest| digest.hash);
-        let version = self.next_version.and_then(Version::new);
-        let row = self.renderer.plan_row(record, &RowFields { version, visibility, hash, size_bytes })?;
-        let closed = self.chunker.push_row(line, &row);
-        let closed = closed.map(|chunk| (chunk, std::mem::take(&mut self.open)));
-        self.open.lines.push(line);
-        self.row_count += 1;
-        self.next_version = self.next_version.map(|version| version.saturating_add(1));
-        if self.terms.destination.mode != Mode::Bulk {
-            self.open.rows.push(RowHead {
-                line,
-                artifact_type: record.key.artifact_type.as_str().to_owned(),
-                id: record.key.id.as_str().to_owned(),
-                standing: Standing {
-                    visibility: Some(visibility),
-                    deleted: record.deleted,
-                    expires_at: record.expires_at,
-                    size_bytes,
-                },
-                hash: hash.map_or([0; 32], |hash| hash.0),
-                metadata_digest: metadata_digest(record, context),
-                if_version: record.if_version.map(|condition| match condition {
-                    IfVersion::Absent => 0,
-                    IfVersion::Is(version) => version.get(),
-                }),
-                len_bytes: row.len_bytes(),
-            });
-        }
-        Ok(closed)
-    }
-}
-
-fn metadata_digest(record: &Record<'_>, context: &impl PublishContext) -> [u8; 16] {
-    let digest =
-        record.metadata().zip(context.record_hash()).map(|(text, hash)| hash.finish(text.as_bytes()));
-    digest.and_then(|digest| digest.first_chunk().copied()).unwrap_or_default()
 }
 
 const NOT_SENT: &str = "the record is valid, but another line was rejected, and all are taken or none";
