@@ -5,6 +5,7 @@
 //! and sends back what it gets.
 
 pub mod access;
+pub mod cache_tags;
 #[cfg(feature = "content")]
 pub mod content;
 #[cfg(feature = "follow")]
