@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 /// Longest tag that the purge API takes, in bytes.
 pub const TAG_LEN_BYTES_MAX: usize = 1_024;
 
+/// Longest time that anything stays in a shared cache of ours, in seconds: a day, whatever the tenant's max-age and
+/// stale-while-revalidate add up to. A purge that is older has nothing left to purge.
+pub const EDGE_LIFETIME_SECS_MAX: u64 = 86_400;
+
 /// How much a tag covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod ledger;
 pub mod ports;
 pub mod problem;
+pub mod purge;
 #[cfg(feature = "content")]
 pub mod tables;
 #[cfg(feature = "ingest")]
