@@ -44,6 +44,29 @@ step() {
   fi
 }
 
+# debian_packages DIR NAME…: downloads packages and what they depend on and the system lacks, and unpacks all to DIR.
+# apt runs on lists and archives of its own below the cache: it needs no root and changes nothing of the system.
+debian_packages() {
+  local dir=$1 apt=$CACHE/apt package
+  shift
+  rm -rf "$dir.new" "$apt/archives"
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$dir.new"
+  local options=(-o "Dir::State=$apt" -o "Dir::State::lists=$apt/lists" -o "Dir::State::status=/var/lib/dpkg/status"
+    -o "Dir::Cache=$apt" -o "Dir::Cache::archives=$apt/archives" -o "APT::Sandbox::User=$(id -un)" -o Debug::NoLocking=1)
+  apt-get "${options[@]}" update
+  apt-get "${options[@]}" install --yes --download-only --no-install-recommends "$@"
+  for package in "$apt/archives"/*.deb; do dpkg -x "$package" "$dir.new"; done
+  rm -rf "$dir" "$apt/archives"
+  mv "$dir.new" "$dir"
+}
+
+# wrapper FILE DIR PROGRAM: a script that runs a program unpacked below DIR with the libraries unpacked there.
+wrapper() {
+  printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s/usr/lib/x86_64-linux-gnu:%s/usr/lib/aarch64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\nexec "%s" "$@"\n' \
+    "$2" "$2" "$3" >"$1"
+  chmod +x "$1"
+}
+
 # digest FILE…: one word that changes when any of the files does.
 digest() { cat "$@" | sha256sum | cut -c1-16; }
 
