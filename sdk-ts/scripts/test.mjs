@@ -1,6 +1,8 @@
-// Runs test/*.test.ts with Node's own test runner. Node 20 cannot read TypeScript, so each file is bundled first.
+// Runs the tests with Node's own test runner: test/*.test.ts, each bundled first, for Node 20 cannot read TypeScript, and
+// test/runtimes/*.test.mjs, which run the portable ones of them in workerd and in a browser.
 
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -8,9 +10,13 @@ import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
 
+import { startScriptedServer } from '../test/runtimes/scripted-server.mjs'
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const names = readdirSync(join(root, 'test')).filter((name) => name.endsWith('.test.ts'))
+const named = (dir, ending) => readdirSync(join(root, dir)).filter((name) => name.endsWith(ending))
+const names = named('test', '.test.ts')
 const outdir = mkdtempSync(join(tmpdir(), 'firn-sdk-test-'))
+const server = await startScriptedServer()
 let status = 1
 try {
   await build({
@@ -21,15 +27,19 @@ try {
     target: 'node20',
     format: 'esm',
     outExtension: { '.js': '.mjs' },
+    define: { FIRN_SCRIPTED: JSON.stringify(server.origin) },
     sourcemap: 'inline',
     outdir,
     logLevel: 'warning',
   })
   const files = names.map((name) => join(outdir, `${basename(name, '.ts')}.mjs`))
+  const runtimes = named('test/runtimes', '.test.mjs').map((name) => join('test/runtimes', name))
   const options = ['--enable-source-maps', '--test', ...process.argv.slice(2)]
   // Tests find the package by their working directory; their own files lie elsewhere.
-  ;({ status } = spawnSync(process.execPath, [...options, ...files], { cwd: root, stdio: 'inherit' }))
+  const runner = spawn(process.execPath, [...options, ...files, ...runtimes], { cwd: root, stdio: 'inherit' })
+  ;[status] = await once(runner, 'exit')
 } finally {
+  server.stop()
   rmSync(outdir, { recursive: true, force: true })
 }
 process.exit(status ?? 1)

@@ -1,5 +1,5 @@
 import { InvalidAnswerError } from './errors.js'
-import { count, members, parseLineErrors, string, type LineError } from './problem.js'
+import { count, parseLineErrors, string, type LineError } from './problem.js'
 
 /** What a write came to. */
 export interface IngestAnswer {
@@ -28,9 +28,7 @@ export interface IngestAnswer {
  *
  * @throws InvalidAnswerError if it is not one; members of a newer server are ignored
  */
-export function parseAnswer(text: string): IngestAnswer {
-  const found = members(text)
-  if (found === undefined) throw new InvalidAnswerError('The answer of a write is not a JSON object')
+export function parseAnswer(found: ReadonlyMap<string, unknown>): IngestAnswer {
   const need = <T>(name: string, value: T | undefined): T => {
     if (value === undefined) throw new InvalidAnswerError(`The answer of a write lacks ${name}`)
     return value

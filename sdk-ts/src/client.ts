@@ -1,17 +1,25 @@
 import { parseAnswer, type IngestAnswer } from './answer.js'
+import { getMany, type GetManyOptions, type ManyContent } from './batch.js'
 import { contentHead, readBody } from './content.js'
 import type { Bodies, ConditionalContent, Content, ContentHead, GetOptions } from './content.js'
-import { InvalidAnswerError, InvalidInputError, ResponseError, mediaType, readText } from './errors.js'
+import { ANSWER_BYTES_MAX, InvalidInputError, ResponseError, readJson } from './errors.js'
+import { gzip } from './gzip.js'
 import { Body, checkLimits, encodeLine, recordsOf, type Limits, type RecordSource } from './lines.js'
 import { putMany, type PutManyOptions, type PutManyResult } from './many.js'
+import { pagesOf, parseArtifact, parseVersion } from './pages.js'
+import type { ArtifactInfo, ListOptions, PageOptions, Pages, VersionInfo } from './pages.js'
+import { string } from './problem.js'
 import type { ArtifactRecord, Mode } from './record.js'
 import { Transport, type Answered, type CallOptions, type TransportOptions } from './transport.js'
-import { contentUrl, parseBase, type ContentAddress, type ReadOptions } from './url.js'
+import { contentUrl, keyUrl, parseBase, typeUrl } from './url.js'
+import type { ArtifactKey, ArtifactType, ContentAddress, ReadOptions } from './url.js'
 
 /** What a client is made of. */
 export interface FirnOptions extends TransportOptions {
   /** Where the server lies, as `https://firn.example`. */
   readonly baseUrl: string | URL
+  /** Whether records are sent compressed where the runtime can; `true` where it is left out. */
+  readonly gzip?: boolean | undefined
 }
 
 /** A call: a promise of its data, which can also give the answer. */
@@ -31,18 +39,35 @@ export interface WriteOptions<M extends Mode = Mode> extends CallOptions {
 /** How a publish is written. */
 export interface PublishOptions extends WriteOptions<'preview' | 'build'>, Limits {}
 
+/** How an artifact is deleted. */
+export interface DeleteOptions extends CallOptions {
+  /** The version that must be current: a `version`, or `*` for any. */
+  readonly ifMatch?: string | undefined
+  /** As of a write. */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** What a deletion came to. */
+export interface DeleteAnswer {
+  /** The tombstone's version, where the server says it. */
+  readonly version: string | undefined
+  readonly requestId: string | undefined
+}
+
 /**
- * A client of one server. It holds no connection and no state; one serves a whole application.
+ * A client of one server. It holds no connection, and no state but the cache if you ask for one; one serves a whole application.
  *
  * Every call rejects with a `FirnError`, or with the signal's reason where the caller aborted it.
  */
 export class Firn {
   readonly #baseUrl: string
+  readonly #isGzip: boolean
   readonly #transport: Transport
 
   /** @throws InvalidInputError if an option is not valid */
-  constructor({ baseUrl, ...options }: FirnOptions) {
+  constructor({ baseUrl, gzip: isGzip = true, ...options }: FirnOptions) {
     this.#baseUrl = parseBase(baseUrl)
+    this.#isGzip = isGzip
     this.#transport = new Transport(options)
   }
 
@@ -106,6 +131,8 @@ export class Firn {
         {
           method: 'GET',
           url: this.url(address, options),
+          // What has its own copy, wants none, or takes it piece by piece, goes past the cache.
+          ...(ifNoneMatch === undefined && as !== 'stream' && options.fresh !== true ? { cache: 'read' as const } : {}),
           ...(ifNoneMatch === undefined ? {} : { headers: { 'if-none-match': ifNoneMatch } }),
           takes: ({ ok, status }) => ok || (status === 304 && ifNoneMatch !== undefined),
           read: async (response, attempt) => {
@@ -140,6 +167,44 @@ export class Firn {
     })
   }
 
+  /**
+   * Reads many representations, 100 in a request; each result says whether it was found. The results are in the order
+   * asked, all in memory.
+   */
+  getMany<A extends 'text' | 'json' = 'text'>(
+    addresses: Iterable<ContentAddress>,
+    options?: GetManyOptions<A>,
+  ): Promise<readonly ManyContent<Bodies[A]>[]>
+  async getMany(addresses: Iterable<ContentAddress>, options: GetManyOptions = {}): Promise<readonly ManyContent<unknown>[]> {
+    return getMany(this.#transport, this.#baseUrl, addresses, options)
+  }
+
+  /** Deletes an artifact in all its representations: it is gone from the next read on. Rejects if there was none. */
+  delete(key: ArtifactKey, options: DeleteOptions = {}): Call<DeleteAnswer> {
+    return call(async () => {
+      const { ifMatch, idempotencyKey = makeKey() } = options
+      const tag = ifMatch === undefined || /^(\*|".*")$/.test(ifMatch) ? ifMatch : `"${ifMatch}"`
+      const headers = { 'idempotency-key': idempotencyKey, ...(tag === undefined ? {} : { 'if-match': tag }) }
+      const read = async (response: Response): Promise<DeleteAnswer> => {
+        if (response.status === 204) return { version: undefined, requestId: response.headers.get('x-request-id') ?? undefined }
+        const found = await readJson(response, ANSWER_BYTES_MAX)
+        return { version: string(found.get('version')), requestId: string(found.get('requestId')) }
+      }
+      const url = keyUrl(this.#baseUrl, key)
+      return this.#transport.send({ method: 'DELETE', url, headers, cache: 'expire', takes: ({ ok }) => ok, read }, options)
+    })
+  }
+
+  /** The artifacts of a type that this caller may see listed, by id. Needs a server with the key index. */
+  list(of: ArtifactType, { prefix, ...options }: ListOptions = {}): Pages<ArtifactInfo> {
+    return pagesOf(this.#transport, typeUrl(this.#baseUrl, of), { prefix: prefix || undefined }, options, parseArtifact)
+  }
+
+  /** The versions of an artifact, newest first. Needs a server with the key index. */
+  versions(key: ArtifactKey, options: PageOptions = {}): Pages<VersionInfo> {
+    return pagesOf(this.#transport, keyUrl(this.#baseUrl, key), { versions: '' }, options, parseVersion)
+  }
+
   async #writeAll(body: Body<ArtifactRecord>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
     const answered = await this.#write(body.bytes(), options)
     const { accepted, requestId, errors } = answered.data
@@ -148,25 +213,21 @@ export class Firn {
     throw new ResponseError(answered.response.status, { problem: { type: 'about:blank', detail, requestId, errors } })
   }
 
-  #write(body: Uint8Array<ArrayBuffer>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
+  async #write(lines: Uint8Array<ArrayBuffer>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
     const { mode, idempotencyKey = makeKey() } = options
+    // Once for all attempts: the server compares what it expands to.
+    const packed = this.#isGzip ? await gzip(lines) : undefined
     const headers = {
       'content-type': 'application/x-ndjson',
       'idempotency-key': idempotencyKey,
+      ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }),
       ...(mode === undefined ? {} : { 'x-artifact-mode': mode }),
     }
     const url = `${this.#baseUrl}/$.artifacts`
     const takes = ({ ok }: Response): boolean => ok
-    return this.#transport.send({ method: 'POST', url, headers, body, takes, read: readAnswer }, options)
+    const read = async (response: Response): Promise<IngestAnswer> => parseAnswer(await readJson(response, ANSWER_BYTES_MAX))
+    return this.#transport.send({ method: 'POST', url, headers, body: packed ?? lines, cache: 'expire', takes, read }, options)
   }
-}
-
-async function readAnswer(response: Response): Promise<IngestAnswer> {
-  const type = mediaType(response.headers)
-  if (type !== 'application/json') throw new InvalidAnswerError(`The answer of a write is ${type || 'of no type'}, not JSON`)
-  const body = await readText(response)
-  if (body.cause !== undefined) throw body.cause
-  return parseAnswer(body.text)
 }
 
 function encodeBody(records: readonly ArtifactRecord[]): Body<ArtifactRecord> {

@@ -65,13 +65,16 @@ export async function readBody(as: keyof Bodies, response: Response, attempt: At
       return new Uint8Array(await response.arrayBuffer())
     case 'stream':
       return attempt.stream(response.body ?? new Blob().stream())
-    case 'json': {
-      const text = await response.text()
-      try {
-        return JSON.parse(text)
-      } catch (cause) {
-        throw new InvalidAnswerError('The representation is not JSON', { cause })
-      }
-    }
+    case 'json':
+      return parseJson(await response.text())
+  }
+}
+
+/** @throws InvalidAnswerError if it is none */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new InvalidAnswerError('The representation is not JSON', { cause })
   }
 }

@@ -1,11 +1,12 @@
 import type { ErrorCode } from './codes.js'
-import { parseProblem, type LineError, type Problem } from './problem.js'
+import type { PutManyError } from './many.js'
+import { members, parseProblem, type LineError, type Problem } from './problem.js'
 
 /**
  * Most bytes of an answer to a write, or of an error, that are read; no server is trusted to stop. 1,000 records whose
  * `if_version` does not hold, 120 bytes each, are the longest that one lists.
  */
-const ANSWER_BYTES_MAX = 256 * 1024
+export const ANSWER_BYTES_MAX = 256 * 1024
 
 /** Longest Retry-After that is believed; a longer one is cut to an hour. */
 const RETRY_AFTER_MS_MAX = 3_600_000
@@ -121,6 +122,11 @@ export class GoneError extends ResponseError {
   override readonly name = 'GoneError'
 }
 
+/** 412: what was to be changed is not the version that the caller named. */
+export class PreconditionFailedError extends ResponseError {
+  override readonly name = 'PreconditionFailedError'
+}
+
 /** 429: too many requests in this minute. */
 export class RateLimitedError extends ResponseError {
   override readonly name = 'RateLimitedError'
@@ -131,9 +137,31 @@ export class ServerError extends ResponseError {
   override readonly name = 'ServerError'
 }
 
-/** Whether `value` is an error of this package, whichever copy of it. */
-export function isFirnError(value: unknown): value is FirnError {
-  return typeof value === 'object' && value !== null && BRAND in value
+/** The class of every `name`. */
+export interface FirnErrors {
+  readonly FirnError: FirnError
+  readonly InvalidInputError: InvalidInputError
+  readonly ConnectionError: ConnectionError
+  readonly TimeoutError: TimeoutError
+  readonly InvalidAnswerError: InvalidAnswerError
+  readonly PutManyError: PutManyError
+  readonly ResponseError: ResponseError
+  readonly BadRequestError: BadRequestError
+  readonly UnauthorizedError: UnauthorizedError
+  readonly ForbiddenError: ForbiddenError
+  readonly NotFoundError: NotFoundError
+  readonly ConflictError: ConflictError
+  readonly GoneError: GoneError
+  readonly PreconditionFailedError: PreconditionFailedError
+  readonly RateLimitedError: RateLimitedError
+  readonly ServerError: ServerError
+}
+
+/** Whether `value` is an error of this package, whichever copy of it; with a name, whether it is that one. */
+export function isFirnError(value: unknown): value is FirnError
+export function isFirnError<N extends keyof FirnErrors>(value: unknown, name: N): value is FirnErrors[N]
+export function isFirnError(value: unknown, name?: string): boolean {
+  return typeof value === 'object' && value !== null && BRAND in value && (name === undefined || (value as FirnError).name === name)
 }
 
 /** Whether `value` is an answer of the server, as opposed to no answer at all. */
@@ -174,6 +202,8 @@ function errorClass(status: number): typeof ResponseError {
       return ConflictError
     case 410:
       return GoneError
+    case 412:
+      return PreconditionFailedError
     case 429:
       return RateLimitedError
     case 400:
@@ -205,8 +235,27 @@ export function mediaType(headers: Headers): string {
   return type.trim().toLowerCase()
 }
 
+/**
+ * The members of an answer that must be a JSON object.
+ *
+ * @throws InvalidAnswerError if it is none, is cut short or too long
+ */
+export async function readJson(response: Response, bytesMax = Infinity): Promise<ReadonlyMap<string, unknown>> {
+  const type = mediaType(response.headers)
+  if (type !== 'application/json') throw new InvalidAnswerError(`The answer is ${type || 'of no type'}, not JSON`)
+  const { text, cause } = await readText(response, undefined, bytesMax)
+  if (cause !== undefined) throw cause
+  const found = members(text)
+  if (found === undefined) throw new InvalidAnswerError('The answer is not a JSON object')
+  return found
+}
+
 /** What of an answer's body could be read, and what ended it early; nothing, if it is too long. */
-export async function readText(response: Response, signal?: AbortSignal): Promise<{ text: string; cause?: unknown }> {
+export async function readText(
+  response: Response,
+  signal?: AbortSignal,
+  bytesMax = ANSWER_BYTES_MAX,
+): Promise<{ text: string; cause?: unknown }> {
   if (response.body === null) return { text: '' }
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -217,7 +266,7 @@ export async function readText(response: Response, signal?: AbortSignal): Promis
       const { done, value } = await reader.read()
       if (done) return { text: text + decoder.decode() }
       bytes += value.byteLength
-      if (bytes > ANSWER_BYTES_MAX) {
+      if (bytes > bytesMax) {
         // Nobody waits for the rest; that cancelling it may fail is of no interest.
         reader.cancel().catch(() => undefined)
         return { text: '' }

@@ -1,5 +1,8 @@
 export { Firn } from './client.js'
-export type { Call, FirnOptions, PublishOptions, WriteOptions } from './client.js'
+export type { Call, DeleteAnswer, DeleteOptions, FirnOptions, PublishOptions, WriteOptions } from './client.js'
+export type { GetManyOptions, ManyContent, ManyFound, ManyMissing } from './batch.js'
+export type { ArtifactInfo, ListOptions, Page, PageOptions, Pages, VersionInfo } from './pages.js'
+export type { CacheOptions } from './cache.js'
 export type { IngestAnswer } from './answer.js'
 export type { ArtifactRecord, Mode, Visibility } from './record.js'
 export type { Limits, RecordSource } from './lines.js'
@@ -21,6 +24,7 @@ export {
   InvalidAnswerError,
   InvalidInputError,
   NotFoundError,
+  PreconditionFailedError,
   RateLimitedError,
   ResponseError,
   ServerError,
@@ -30,5 +34,6 @@ export {
   isResponseError,
   responseError,
 } from './errors.js'
+export type { FirnErrors } from './errors.js'
 export { EXTENSIONS, contentUrl } from './url.js'
-export type { ArtifactKey, ContentAddress, Extension, ReadOptions } from './url.js'
+export type { ArtifactKey, ArtifactType, ContentAddress, Extension, ReadOptions } from './url.js'

@@ -85,7 +85,8 @@ export function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
-function entries(value: unknown): ReadonlyMap<string, unknown> | undefined {
+/** The own members of a value, if it is a JSON object. */
+export function entries(value: unknown): ReadonlyMap<string, unknown> | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
   return new Map<string, unknown>(Object.entries(value))
 }

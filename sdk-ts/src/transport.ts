@@ -1,3 +1,4 @@
+import { Cache, type CacheOptions } from './cache.js'
 import { ConnectionError, InvalidAnswerError, InvalidInputError, ResponseError, TimeoutError } from './errors.js'
 import { isFirnError, responseError } from './errors.js'
 
@@ -7,6 +8,8 @@ export interface Clock {
   readonly after: (ms: number, run: () => void) => () => void
   /** In [0, 1). */
   readonly random: () => number
+  /** Milliseconds since 1970. */
+  readonly now: () => number
 }
 
 /** What every call takes. */
@@ -28,15 +31,19 @@ export interface TransportOptions {
   readonly fetch?: typeof fetch | undefined
   readonly timeout?: number | undefined
   readonly maxRetries?: number | undefined
+  /** Keeps what is read in memory as far as `Cache-Control` allows; off where it is left out. */
+  readonly cache?: CacheOptions | boolean | undefined
   readonly clock?: Clock | undefined
 }
 
 /** One call: what is sent, and how its answer is read. */
 export interface Exchange<T> {
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array<ArrayBuffer>
+  /** Absent: the cache has nothing to do with it. */
+  readonly cache?: 'read' | 'expire'
   /** Whether an answer is read; any other becomes an error. */
   readonly takes: (response: Response) => boolean
   readonly read: (response: Response, attempt: Attempt) => T | Promise<T>
@@ -63,6 +70,7 @@ const systemClock: Clock = {
     return () => clearTimeout(timer)
   },
   random: Math.random,
+  now: Date.now,
 }
 
 /** Sends requests, and repeats those that failed for a reason that may pass. */
@@ -71,14 +79,17 @@ export class Transport {
   readonly #fetch: typeof fetch
   readonly #timeout: number
   readonly #maxRetries: number
+  readonly #cache: Cache | undefined
   readonly #clock: Clock
 
-  constructor({ token, fetch: send, timeout = TIMEOUT_MS, maxRetries = RETRIES, clock = systemClock }: TransportOptions) {
+  constructor(options: TransportOptions) {
+    const { token, fetch: send, timeout = TIMEOUT_MS, maxRetries = RETRIES, cache = false, clock = systemClock } = options
     this.#token = token
     // Not the bare function: browsers and Workers want `this` to be the global object.
     this.#fetch = send ?? ((input, init) => fetch(input, init))
     this.#timeout = checkTimeout(timeout)
     this.#maxRetries = checkRetries(maxRetries)
+    this.#cache = cache === false ? undefined : new Cache(cache === true ? {} : cache, clock.now)
     this.#clock = clock
   }
 
@@ -102,17 +113,20 @@ export class Transport {
   }
 
   async #attempt<T>(exchange: Exchange<T>, attempt: Attempt): Promise<Answered<T>> {
-    const { method, url, headers, body, takes, read } = exchange
+    const { method, url, headers, body, takes, read, cache } = exchange
     try {
       const token = typeof this.#token === 'function' ? await attempt.callers(this.#token) : this.#token
       const all = token === undefined ? { ...headers } : { ...headers, authorization: `Bearer ${token}` }
       const init = { method, headers: all, signal: attempt.signal, ...(body === undefined ? {} : { body }) }
-      const response = await this.#fetch(url, init)
+      const held = cache === 'read' ? this.#cache : undefined
+      const response = await (held === undefined ? this.#fetch(url, init) : held.fetch(this.#fetch, url, init))
       if (!takes(response)) throw await responseError(response, attempt.signal)
       return { data: await read(response, attempt), response }
     } catch (cause) {
       throw attempt.errorOf(cause)
     } finally {
+      // Also after an error: the write may have happened.
+      if (cache === 'expire') this.#cache?.expire()
       attempt.end()
     }
   }

@@ -1,11 +1,15 @@
 import { InvalidInputError } from './errors.js'
 
-/** What names one artifact. */
-export interface ArtifactKey {
+/** What names the artifacts of one type. */
+export interface ArtifactType {
   /** Namespace: 1–253 of `A-Z a-z 0-9 . _ -`, starts alphanumeric; lower-cased. */
   readonly ns: string
   /** Type: 1–64 of `A-Z a-z 0-9 . _ -`, starts alphanumeric. */
   readonly type: string
+}
+
+/** What names one artifact. */
+export interface ArtifactKey extends ArtifactType {
   /**
    * Id: 1–1024 bytes of UTF-8, may hold `/`. No empty, `.` or `..` segment, no control character, no backslash; does not
    * end in `@v<digits>` nor in `.mdast`, `.hast`, `.estree`, `.tsast`, `.artifact` or `.d`.
@@ -61,19 +65,24 @@ const RESERVED_ID_SUFFIXES = ['.mdast', '.hast', '.estree', '.tsast', '.artifact
  * @param baseUrl where the server lies; its path, if it has one, is kept, its query and fragment are not
  * @throws InvalidInputError if the server would refuse the key
  */
-export function contentUrl(
-  baseUrl: string | URL,
-  { ns, type, id, ext }: ContentAddress,
-  options: ReadOptions = {},
-): string {
-  const base = parseBase(baseUrl)
+export function contentUrl(baseUrl: string | URL, address: ContentAddress, options: ReadOptions = {}): string {
+  const url = keyUrl(parseBase(baseUrl), address)
+  if (!EXTENSIONS.includes(address.ext)) throw new InvalidInputError('ext', `must be one of ${EXTENSIONS.join(', ')}`)
+  return `${url}.${address.ext}${query(options)}`
+}
+
+/** The URL of an artifact as a whole, to delete it or to list its versions. */
+export function keyUrl(base: string, { id, ...names }: ArtifactKey): string {
+  const url = typeUrl(base, names)
+  checkId(id)
+  return url + id.split('/').map(encodeURIComponent).join('/')
+}
+
+/** The URL of all artifacts of a type, to list them. */
+export function typeUrl(base: string, { ns, type }: ArtifactType): string {
   checkName('ns', ns, NS_LENGTH_MAX)
   checkName('type', type, TYPE_LENGTH_MAX)
-  checkId(id)
-  if (!EXTENSIONS.includes(ext)) throw new InvalidInputError('ext', `must be one of ${EXTENSIONS.join(', ')}`)
-
-  const path = id.split('/').map(encodeURIComponent).join('/')
-  return `${base}/$.content/${ns.toLowerCase()}/${type}/${path}.${ext}${query(options)}`
+  return `${base}/$.content/${ns.toLowerCase()}/${type}/`
 }
 
 /** A base URL without the slashes at its end. */

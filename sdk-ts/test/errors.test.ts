@@ -17,6 +17,7 @@ test('status decides the class', async () => {
     [405, 'BadRequestError'],
     [409, 'ConflictError'],
     [410, 'GoneError'],
+    [412, 'PreconditionFailedError'],
     [413, 'BadRequestError'],
     [415, 'BadRequestError'],
     [416, 'BadRequestError'],

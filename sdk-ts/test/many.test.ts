@@ -34,11 +34,11 @@ test('any source is cut into requests of at most so many records, in order', asy
       const result = await firn.putMany(source, { recordsPerRequest: 10, idempotencyKey: 'job', onProgress: (progress) => seen.push(progress) })
       const { requests, accepted, rejected, errors } = result
       assert.deepEqual({ requests, accepted, rejected, errors }, { requests: 3, accepted: 25, rejected: 0, errors: [] })
-      assert.deepEqual(script.received.map(({ body }) => lines(body).length), [10, 10, 5])
-      assert.deepEqual(script.received.flatMap(({ body }) => lines(body)), records(25).map((each) => JSON.stringify(each)))
-      assert.deepEqual(script.received.map(({ headers }) => headers['idempotency-key']), ['job.0', 'job.1', 'job.2'])
+      assert.deepEqual((await script.received()).map(({ body }) => lines(body).length), [10, 10, 5])
+      assert.deepEqual((await script.received()).flatMap(({ body }) => lines(body)), records(25).map((each) => JSON.stringify(each)))
+      assert.deepEqual((await script.received()).map(({ headers }) => headers['idempotency-key']), ['job.0', 'job.1', 'job.2'])
       assert.deepEqual(seen.map((progress) => progress.records), [10, 20, 25])
-      assert.equal(result.bytes, script.received.reduce((sum, { body }) => sum + body.length, 0))
+      assert.equal(result.bytes, (await script.received()).reduce((sum, { body }) => sum + body.length, 0))
     })
   }
 })
@@ -49,11 +49,11 @@ test('requests end before the byte limit and at a change of namespace; a longer 
     await firn.putMany(records(5), { requestLenBytes: 2 * length })
     await firn.putMany(records(2), { requestLenBytes: 1 })
     await firn.putMany([record(1), record(2, 'b.do'), record(3, 'b.do')])
-    assert.deepEqual(script.received.map(({ body }) => lines(body).length), [2, 2, 1, 1, 1, 1, 2])
+    assert.deepEqual((await script.received()).map(({ body }) => lines(body).length), [2, 2, 1, 1, 1, 1, 2])
   })
   await play([taken], async (firn, script) => {
     assert.equal((await firn.putMany([])).requests, 0)
-    assert.equal(script.received.length, 0)
+    assert.equal((await script.received()).length, 0)
   })
 })
 
@@ -63,10 +63,12 @@ test('no more than one request of records is taken from the source at once', asy
   async function* source(): AsyncGenerator<ArtifactRecord> {
     for (; pulled < 100; pulled += 1) yield record(pulled)
   }
-  await play([(response, request) => {
+  const watching: typeof fetch = (input, init) => {
     ahead.push(pulled)
-    taken(response, request)
-  }], async (firn) => {
+    return fetch(input, init)
+  }
+  await Script.run([taken], async (baseUrl) => {
+    const firn = new Firn({ baseUrl, fetch: watching })
     assert.equal((await firn.putMany(source(), { recordsPerRequest: 10 })).accepted, 100)
     assert.deepEqual(ahead, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
   })
@@ -115,7 +117,7 @@ test('failure of a request ends the call, says how far it came, and tells the so
       assert.ok(isResponseError(error.cause) && error.cause.status === 401)
       return true
     })
-    assert.equal(script.received.length, 2)
+    assert.equal((await script.received()).length, 2)
     assert.ok(isTold)
   })
 })
@@ -132,7 +134,7 @@ test('source that fails, or has what is no JSON, ends the call', async () => {
     await assert.rejects(firn.putMany(failing()), (error) => error instanceof PutManyError && error.cause === own)
     const tree = { ...record(0), mdast: circular }
     await assert.rejects(firn.putMany([tree]), (error) => error instanceof PutManyError && /must be JSON/.test(error.message))
-    assert.equal(script.received.length, 0)
+    assert.equal((await script.received()).length, 0)
   })
 })
 

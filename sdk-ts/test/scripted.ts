@@ -1,65 +1,79 @@
-// A server that plays a script, one step for each request, and a clock whose time the test decides.
-
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+// A server that plays a script, one step for each request, and a clock whose time the test decides. The server runs in a
+// process of its own (scripted-server.mjs), so that the same tests run wherever there is `fetch`.
 
 import type { Clock } from '../src/transport.js'
+
+/** Where the server listens; put here by who bundles the test. */
+declare const FIRN_SCRIPTED: string
 
 export interface Received {
   readonly method: string
   readonly url: string
-  readonly headers: IncomingMessage['headers']
+  readonly headers: { readonly [name: string]: string | undefined }
+  /** Decompressed. */
   readonly body: string
 }
 
-export type Step = (response: ServerResponse, request: Received) => void
+export type Headers = Readonly<Record<string, string>>
+
+/** What the server does with one request. */
+export type Step =
+  | { readonly does: 'answer'; readonly status: number; readonly body: string; readonly headers: Headers }
+  /** Answers a write of which all is taken. */
+  | { readonly does: 'take' }
+  /** Ends the connection before the answer. */
+  | { readonly does: 'reset' }
+  /** Ends the connection in the middle of the answer's body. */
+  | { readonly does: 'reset mid-body' }
+  /** Sends the head and the beginning of an answer, and then nothing. */
+  | { readonly does: 'open'; readonly body: string }
+  /** Never answers. */
+  | { readonly does: 'wait' }
 
 export class Script {
-  readonly received: Received[] = []
-  readonly #steps: Step[]
-  readonly #server = createServer((request, response) => void this.#play(request, response))
+  readonly baseUrl: string
+  readonly #control: string
 
-  private constructor(steps: readonly Step[]) {
-    this.#steps = [...steps]
+  private constructor(id: string) {
+    this.baseUrl = `${FIRN_SCRIPTED}/s/${id}`
+    this.#control = `${FIRN_SCRIPTED}/control/${id}`
   }
 
   /** Runs `use` against a server that answers request n with step n; the last step serves all that follow. */
   static async run(steps: readonly Step[], use: (baseUrl: string, script: Script) => Promise<void>): Promise<void> {
-    const script = new Script(steps)
-    script.#server.listen(0, '127.0.0.1')
-    await once(script.#server, 'listening')
-    const address = script.#server.address()
+    const made = await fetch(`${FIRN_SCRIPTED}/control`, { method: 'POST', body: JSON.stringify(steps) })
+    const script = new Script(await made.text())
     try {
-      await use(`http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, script)
+      await use(script.baseUrl, script)
     } finally {
-      script.#server.closeAllConnections()
-      script.#server.close()
+      await fetch(script.#control, { method: 'DELETE' })
     }
   }
 
-  async #play(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let body = ''
-    request.setEncoding('utf8')
-    for await (const piece of request) body += piece
-    const { method = '', url = '', headers } = request
-    const received = { method, url, headers, body }
-    this.received.push(received)
-    const step = this.#steps.length > 1 ? this.#steps.shift() : this.#steps[0]
-    step?.(response, received)
+  /** The requests so far. */
+  async received(): Promise<readonly Received[]> {
+    return (await fetch(`${this.#control}/received`)).json() as Promise<readonly Received[]>
+  }
+
+  /** Resolves as soon as so many requests have come. */
+  async arrived(count: number): Promise<void> {
+    await (await fetch(`${this.#control}/arrived/${count}`)).text()
   }
 }
 
-export const answer =
-  (status: number, body: string, headers: Record<string, string> = {}): Step =>
-  (response) =>
-    void response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
+export const answer = (status: number, body: string, headers: Headers = {}): Step => ({
+  does: 'answer',
+  status,
+  body,
+  // Browsers have a cache of their own.
+  headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+})
 
-export const problem = (status: number, members: object, headers: Record<string, string> = {}): Step =>
+export const problem = (status: number, members: object, headers: Headers = {}): Step =>
   answer(status, JSON.stringify({ type: 'about:blank', ...members }), { 'content-type': 'application/problem+json', ...headers })
 
 /** All records of the request are taken. */
-export const taken: Step = (response, request) =>
-  answer(200, ingestAnswer(request.body.split('\n').length - 1))(response, request)
+export const taken: Step = { does: 'take' }
 
 export const ingestAnswer = (accepted: number, more: object = {}): string =>
   JSON.stringify({
@@ -76,18 +90,18 @@ export const ingestAnswer = (accepted: number, more: object = {}): string =>
   })
 
 /** The connection ends in the middle of the body. */
-export const resetMidBody: Step = (response) => {
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': '500' })
-  response.write('{"accepted":', () => response.destroy())
-}
+export const resetMidBody: Step = { does: 'reset mid-body' }
 
 /** Waits are over at once and noted; timeouts pass only when the test says so. */
 export class TestClock implements Clock {
   static readonly TIMEOUT_MS = 77_777
   readonly waits: number[] = []
   readonly #timeouts = new Set<() => void>()
+  nowMs = 1_000_000
 
   readonly random = (): number => 0.5
+
+  readonly now = (): number => this.nowMs
 
   readonly after = (ms: number, run: () => void): (() => void) => {
     if (ms === TestClock.TIMEOUT_MS) {
