@@ -99,6 +99,13 @@ pub struct Touched {
     pub version: i64,
 }
 
+impl Summary {
+    /// The first version given, and the one after the last.
+    fn range(&self) -> Option<(i64, i64)> {
+        self.first_version.map(|first| (first, first.saturating_add(stored(self.written_count))))
+    }
+}
+
 impl Touched {
     pub(crate) fn of(row: &mut Row) -> Self {
         Self { artifact_type: row.text(), id: row.text(), version: row.int() }
@@ -340,8 +347,7 @@ impl Ledger {
         count: u64,
     ) -> Result<Vec<Touched>, LedgerError> {
         let mut touched = Vec::new();
-        let Some(first) = summary.first_version else { return Ok(touched) };
-        let end = first.saturating_add(stored(summary.written_count));
+        let Some((first, end)) = summary.range() else { return Ok(touched) };
         self.each(
             "SELECT k.type, k.id, o.version FROM outbox o JOIN keys k ON k.key = o.key \
              WHERE o.version >= ?1 AND o.version < ?2 ORDER BY o.version LIMIT ?3",
@@ -356,5 +362,22 @@ impl Ledger {
             },
         )?;
         Ok(touched)
+    }
+
+    /// The types of the artifacts that a commit touched, each once, at most `count` of them. Good for as long as
+    /// [`Self::touched`].
+    pub fn touched_types(&self, summary: &Summary, count: u64) -> Result<Vec<String>, LedgerError> {
+        let mut types = Vec::new();
+        let Some((first, end)) = summary.range() else { return Ok(types) };
+        self.each(
+            "SELECT DISTINCT k.type FROM outbox o JOIN keys k ON k.key = o.key \
+             WHERE o.version >= ?1 AND o.version < ?2 LIMIT ?3",
+            &[Param::Int(first), Param::Int(end), Param::Int(stored(count))],
+            &mut |row| {
+                types.push(row.text());
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(types)
     }
 }

@@ -9,9 +9,14 @@ use firn_api::{
     },
     ledger::LedgerPort,
     problem::Problem,
+    purge::{
+        message::{Purge, encode},
+        port::PurgePort,
+    },
     tenancy::allowed,
 };
-use firn_platform::{HostSha256, Kv, Setting, call_ledger};
+use firn_platform::{HostSha256, Kv, Setting, Timer, call_ledger, call_purge};
+use firn_store::retry::Pause;
 use firn_types::{error::ErrorCode, key::Namespace, mode::Mode};
 use worker::{Env, console_error};
 
@@ -52,6 +57,26 @@ impl AnswerStore for Deployment<'_> {
             // The ledger has it for some minutes more.
             console_error!(r#"{{"event":"answer_not_kept","cause":"{cause}"}}"#);
         }
+    }
+}
+
+impl PurgePort for Deployment<'_> {
+    async fn purge(&self, purge: &Purge<'_>) -> Result<(), String> {
+        call_purge(self.0, &encode(purge).map_err(|error| error.to_string())?).await
+    }
+
+    fn purge_failed(&self, ns: &str, cause: &str) {
+        console_error!(r#"{{"event":"purge_failed","ns":"{ns}","cause":{cause:?}}}"#);
+    }
+}
+
+impl Pause for Deployment<'_> {
+    async fn pause(&self, pause_ms: u64) {
+        Timer.pause(pause_ms).await;
+    }
+
+    fn jitter(&self) -> u32 {
+        Timer.jitter()
     }
 }
 

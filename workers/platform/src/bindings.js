@@ -8,6 +8,11 @@ export async function callObject(namespace, name, message) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
+/** Hands a message to the entrypoint that purges edge copies. */
+export async function callPurge(purger, message) {
+  await purger.purge(message.slice());
+}
+
 /** The bytes under a key of KV, or undefined. */
 export async function kvGet(namespace, key) {
   const value = await namespace.get(key, "arrayBuffer");

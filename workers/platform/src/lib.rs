@@ -10,6 +10,7 @@ mod hash;
 mod keys;
 mod kv;
 mod ledger;
+mod purge;
 mod settings;
 mod timer;
 
@@ -23,6 +24,7 @@ pub use hash::HostSha256;
 pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
 pub use kv::Kv;
 pub use ledger::{call_ledger, has_ledgers};
+pub use purge::call_purge;
 pub use settings::Setting;
 pub use timer::Timer;
 

@@ -12,6 +12,7 @@ use firn_ledger::{
     publish::{Committed as LedgerCommit, Staged},
     row::{Owner, StagedRow},
 };
+use firn_store::retry::Pause;
 use firn_types::{error::ErrorCode, key::Namespace, mode::Mode, time::Micros};
 
 use super::{answer::Answer, refusal::ledger_problem};
@@ -22,6 +23,7 @@ use crate::{
         ANSWER_HEAD_LEN_BYTES, Opened, PublishCall, PublishReply, decode, encode, stored_answer,
     },
     problem::Problem,
+    purge::port::PurgePort,
     tenancy::rate_limited,
 };
 
@@ -53,7 +55,7 @@ pub struct Naming {
 #[derive(Debug)]
 pub struct LedgerSink<'a, P> {
     names: RequestNames<'a>,
-    platform: &'a P,
+    pub(super) platform: &'a P,
     session: RefCell<Option<Session>>,
     /// Whether something of a bulk request went to the stream.
     has_sent: Cell<bool>,
@@ -72,8 +74,8 @@ struct Session {
 enum State {
     /// Under a lease; `is_continued` where chunks may have been taken before.
     Running { lease: Lease, is_continued: bool },
-    /// Answered before.
-    Answered(StoredAnswer),
+    /// Answered before; under the lease while the ledger itself has the answer.
+    Answered { stored: StoredAnswer, lease: Option<Lease> },
 }
 
 /// An answer as it is kept: a byte for the mode, the digest of the body, and the answer's JSON.
@@ -110,7 +112,7 @@ impl StoredAnswer {
     }
 }
 
-impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
+impl<'a, P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> LedgerSink<'a, P> {
     /// For one request.
     pub const fn new(names: RequestNames<'a>, platform: &'a P) -> Self {
         Self {
@@ -142,7 +144,7 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
         let naming =
             Naming { ingest_id: self.names.ingest_id.to_owned(), ts: self.names.now, first_version: None };
         if let Some(stored) = self.stored_answer().await {
-            self.begin(ns, mode, State::Answered(stored));
+            self.begin(ns, mode, State::Answered { stored, lease: None });
             return Ok(Naming { first_version: (mode == Mode::Bulk).then_some(1), ..naming });
         }
         let call = PublishCall::Open {
@@ -192,8 +194,9 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
                 self.has_sent.set(taken.chunk_count > 0);
                 Ok(Naming { ingest_id: taken.ingest_id, ts: taken.started_at, ..naming })
             }
-            Some(Begun::Finished { answer, .. }) => {
-                self.begin(ns, mode, State::Answered(StoredAnswer(answer)));
+            Some(Begun::Finished { lease, answer }) => {
+                let stored = StoredAnswer(answer);
+                self.begin(ns, mode, State::Answered { stored, lease: Some(lease) });
                 Ok(Naming { first_version: (mode == Mode::Bulk).then_some(1), ..naming })
             }
             Some(Begun::InFlight { retry_after_secs }) => Err(in_progress(retry_after_secs)),
@@ -210,7 +213,11 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
         self.platform.get(self.names.key?).await.map(StoredAnswer)
     }
 
-    async fn call(&self, ns: &Namespace, call: &PublishCall<'_>) -> Result<PublishReply, SinkError> {
+    pub(super) async fn call(
+        &self,
+        ns: &Namespace,
+        call: &PublishCall<'_>,
+    ) -> Result<PublishReply, SinkError> {
         let message = encode(call).map_err(|error| SinkError::Ledger(error.to_string()))?;
         let reply = self.platform.call(ns, message).await.map_err(SinkError::Ledger)?;
         match decode::<PublishCall<'_>>(&reply).map_err(|error| SinkError::Ledger(error.to_string()))? {
@@ -290,11 +297,14 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
         };
         let stored = match self.call(&session.ns, &call).await? {
             PublishReply::Done => stored_answer(0, &answer),
-            PublishReply::Committed(LedgerCommit::Done { answer, .. }) => answer,
-            PublishReply::Committed(LedgerCommit::Conflicts(conflicts)) => {
+            PublishReply::Committed { outcome: LedgerCommit::Done { summary, answer }, touched } => {
+                self.purge(&session.ns, &summary, touched).await;
+                answer
+            }
+            PublishReply::Committed { outcome: LedgerCommit::Conflicts(conflicts), .. } => {
                 return Err(SinkError::Conflicts(conflicts));
             }
-            PublishReply::Committed(LedgerCommit::Mismatch) => return Err(self.mismatch()),
+            PublishReply::Committed { outcome: LedgerCommit::Mismatch, .. } => return Err(self.mismatch()),
             _ => return Err(unexpected()),
         };
         let stored = StoredAnswer(stored);
@@ -306,12 +316,12 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore> LedgerSink<'a, P> {
     }
 }
 
-impl<P: LedgerPort + StreamPort + AnswerStore> ChunkSink for LedgerSink<'_, P> {
+impl<P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> ChunkSink for LedgerSink<'_, P> {
     async fn stage(&self, outgoing: &Outgoing) -> Result<(), SinkError> {
         let session = self.session.borrow().clone();
         let Some(session) = session else { return Err(not_open()) };
         match session.state {
-            State::Answered(_) => Ok(()),
+            State::Answered { .. } => Ok(()),
             State::Running { lease, is_continued } if session.mode == Mode::Bulk => {
                 self.send_to_stream(&session, lease, is_continued, outgoing).await
             }
@@ -328,10 +338,15 @@ impl<P: LedgerPort + StreamPort + AnswerStore> ChunkSink for LedgerSink<'_, P> {
         };
         match &session.state {
             State::Running { lease, .. } => self.commit_running(&session, *lease, closing).await,
-            State::Answered(stored) if stored.is_of(session.mode, closing.body_digest) => {
+            State::Answered { stored, lease } if stored.is_of(session.mode, closing.body_digest) => {
+                // Who answered first may have died before its purge, and before KV had the answer: both once more. Where
+                // that fails, the answer is true all the same.
+                if let Some(lease) = lease.filter(|_| session.mode != Mode::Bulk) {
+                    let _ = self.commit_running(&session, lease, closing).await;
+                }
                 Ok(Committed { answer: stored.json().to_vec(), is_replayed: true })
             }
-            State::Answered(_) => Err(SinkError::Mismatch),
+            State::Answered { .. } => Err(SinkError::Mismatch),
         }
     }
 
@@ -377,7 +392,7 @@ fn in_progress(retry_after_secs: u64) -> Problem {
         .with_header("Retry-After", retry_after_secs.to_string())
 }
 
-fn unexpected() -> SinkError {
+pub(super) fn unexpected() -> SinkError {
     SinkError::Ledger("a reply to another call".to_owned())
 }
 

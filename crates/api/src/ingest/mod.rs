@@ -18,4 +18,5 @@ pub mod sink;
 mod started;
 mod tally;
 pub mod terms;
+mod touched;
 mod visibility;

@@ -5,7 +5,8 @@ use firn_ledger::{
     admit::{Admission, Allowance},
     confirm::DataFile,
     lease::{Begin, Begun},
-    publish::{StagedChunk, Summary},
+    limits::PAGE_ROW_COUNT_MAX,
+    publish::{Committed, StagedChunk, Summary},
 };
 use firn_types::time::Micros;
 
@@ -53,13 +54,24 @@ fn perform(ledger: &Ledger, now: Micros, call: PublishCall<'_>) -> Result<Publis
         }
         PublishCall::Commit { lease, chunk_count, answer } => {
             let mut answer = |summary: &Summary| stored_answer(summary.unchanged_count, answer);
-            ledger.commit(now, lease, chunk_count, &mut answer).map(PublishReply::Committed)
+            let outcome = ledger.commit(now, lease, chunk_count, &mut answer)?;
+            let touched = match &outcome {
+                Committed::Done { summary, .. } => ledger.touched(summary, 0, PAGE_ROW_COUNT_MAX)?,
+                _ => Vec::new(),
+            };
+            Ok(PublishReply::Committed { outcome, touched })
         }
         PublishCall::Finish { lease, used_count, answer } => {
             ledger.finish(now, lease, used_count, &stored_answer(0, answer)).map(done)
         }
         PublishCall::Pause(lease) => ledger.pause(lease).map(done),
         PublishCall::Abort(lease) => ledger.abort(lease).map(done),
+        PublishCall::Touched { summary, from_version } => {
+            ledger.touched(&summary, from_version, PAGE_ROW_COUNT_MAX).map(PublishReply::Touched)
+        }
+        PublishCall::TouchedTypes { summary, count } => {
+            ledger.touched_types(&summary, count).map(PublishReply::Types)
+        }
     }
 }
 

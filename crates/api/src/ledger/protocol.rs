@@ -7,7 +7,7 @@ use firn_ledger::{
     admit::{Admission, Allowance},
     confirm::{Confirmed, SeenRow},
     lease::{Begun, Lease, Offered},
-    publish::{Committed, Staged},
+    publish::{Committed, Staged, Summary, Touched},
     read::Read,
     row::{Owner, StagedRow},
     status::{ListedVersion, Status},
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The version of the protocol.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes of an answer before its JSON, which are the caller's own.
 pub const ANSWER_HEAD_LEN_BYTES: usize = 33;
@@ -98,6 +98,20 @@ pub enum PublishCall<'a> {
     Pause(Lease),
     /// `abort`.
     Abort(Lease),
+    /// `touched`, from a version on, one page.
+    Touched {
+        /// The commit.
+        summary: Summary,
+        /// The first version of the page.
+        from_version: i64,
+    },
+    /// `touched_types`.
+    TouchedTypes {
+        /// The commit.
+        summary: Summary,
+        /// At most so many.
+        count: u64,
+    },
 }
 
 /// The reply to a [`PublishCall`].
@@ -110,11 +124,20 @@ pub enum PublishReply {
     /// To [`PublishCall::Stage`].
     Staged(Staged),
     /// To [`PublishCall::Commit`].
-    Committed(Committed),
+    Committed {
+        /// What became of it.
+        outcome: Committed,
+        /// The first page of what it touched.
+        touched: Vec<Touched>,
+    },
     /// To calls that give nothing.
     Done,
     /// The request's lease is another's now.
     LeaseLost,
+    /// To [`PublishCall::Touched`].
+    Touched(Vec<Touched>),
+    /// To [`PublishCall::TouchedTypes`].
+    Types(Vec<String>),
 }
 
 /// What a reader asks: `read`. The reply is a [`firn_ledger::read::Read`].
@@ -308,13 +331,14 @@ pub(super) fn split(message: &[u8]) -> Result<(Kind, &[u8]), MessageError> {
     }
 }
 
-/// Whether a call may leave work for the ledger's alarm. A read leaves none, and what goes on under a lease only moves
-/// back what its beginning left.
+/// Whether a call may leave work for the ledger's alarm. What only reads leaves none, and what goes on under a lease only
+/// moves back what its beginning left.
 pub fn may_leave_work(message: &[u8]) -> bool {
     // postcard writes a variant as its number.
-    let under_lease = [variant::OFFER, variant::STAGE, variant::CHUNK_TAKEN];
+    let leaving_none =
+        [variant::OFFER, variant::STAGE, variant::CHUNK_TAKEN, variant::TOUCHED, variant::TOUCHED_TYPES];
     match split(message) {
-        Ok((Kind::Publish, call)) => call.first().is_none_or(|number| !under_lease.contains(number)),
+        Ok((Kind::Publish, call)) => call.first().is_none_or(|number| !leaving_none.contains(number)),
         Ok((kind, _)) => kind != Kind::Read,
         Err(_) => false,
     }
@@ -325,6 +349,8 @@ mod variant {
     pub(super) const OFFER: u8 = 1;
     pub(super) const STAGE: u8 = 2;
     pub(super) const CHUNK_TAKEN: u8 = 3;
+    pub(super) const TOUCHED: u8 = 8;
+    pub(super) const TOUCHED_TYPES: u8 = 9;
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
@@ -408,7 +434,10 @@ mod tests {
             PublishCall::ChunkTaken { lease, idx: 0, digest: b"", record_count: 1, len_bytes: 1 };
         let stage =
             PublishCall::Stage { lease, owner: Owner::default(), idx: 0, digest: b"", rows: Vec::new() };
-        for call in [PublishCall::Offer { lease, idx: 0, digest: b"" }, stage, chunk_taken] {
+        let summary = Summary::default();
+        let touched = PublishCall::Touched { summary, from_version: 0 };
+        let types = PublishCall::TouchedTypes { summary, count: 1 };
+        for call in [PublishCall::Offer { lease, idx: 0, digest: b"" }, stage, chunk_taken, touched, types] {
             assert!(!may_leave_work(&encode(&call).unwrap()), "{call:?}");
         }
         let commit = PublishCall::Commit { lease, chunk_count: 1, answer: b"" };
