@@ -31,7 +31,7 @@ use super::{
     answer::{Answer, Destination, Published},
     digests::BodyDigests,
     ledger_sink::plain_answer,
-    refusal::{body_problem, sink_problem},
+    refusal::{body_problem, commit_problem, sink_problem},
     started::{OpenChunk, Started},
     tally::{Lines, Tally},
     terms::{Limits, PublishContext},
@@ -424,7 +424,7 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             }
             Err(failure) => {
                 self.sink.abort().await;
-                Err(sink_problem(&failure).with_member("accepted", 0))
+                Err(commit_problem(&failure))
             }
         }
     }

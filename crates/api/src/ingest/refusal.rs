@@ -60,6 +60,17 @@ pub(super) fn sink_problem(failure: &SinkError) -> Problem {
     .because(failure)
 }
 
+/// As [`sink_problem`], of a commit. Where the ledger did not answer, it may be done all the same.
+pub(super) fn commit_problem(failure: &SinkError) -> Problem {
+    let mut problem = sink_problem(failure);
+    if !matches!(failure, SinkError::Ledger(_)) {
+        return problem.with_member("accepted", 0);
+    }
+    "whether the records were taken is not known; send them again, best with an idempotency key from the first time on"
+        .clone_into(&mut problem.detail);
+    problem
+}
+
 /// As [`sink_problem`], before a sink was asked to take anything.
 pub(super) use sink_problem as ledger_problem;
 

@@ -5,6 +5,7 @@
 //! rather than reported as a loss.
 
 use firn_store::retry::Pause;
+use firn_types::mode::Mode;
 use futures::{
     future::{Either, select},
     pin_mut,
@@ -58,9 +59,11 @@ pub fn pause_before_retry(error: &SinkError, attempt_count: u32, jitter: u32) ->
 }
 
 impl<S: ChunkSink, P: Pause> RetrySink<S, P> {
-    /// Makes attempts until one succeeds, may not be repeated, or was the last.
+    /// Makes attempts until one succeeds, may not be repeated, or was the last. `late` is the error of one that takes too
+    /// long.
     async fn repeat<T>(
         &self,
+        late: fn(String) -> SinkError,
         mut attempt: impl AsyncFnMut() -> Result<T, SinkError>,
     ) -> Result<T, SinkError> {
         let mut attempt_count = 0;
@@ -71,9 +74,7 @@ impl<S: ChunkSink, P: Pause> RetrySink<S, P> {
             pin_mut!(running, deadline);
             let result = match select(running, deadline).await {
                 Either::Left((result, _)) => result,
-                Either::Right(((), _)) => {
-                    Err(SinkError::Unavailable(format!("no answer within {ATTEMPT_MS_MAX} ms")))
-                }
+                Either::Right(((), _)) => Err(late(format!("no answer within {ATTEMPT_MS_MAX} ms"))),
             };
             let error = match result {
                 Ok(done) => return Ok(done),
@@ -89,11 +90,12 @@ impl<S: ChunkSink, P: Pause> RetrySink<S, P> {
 
 impl<S: ChunkSink, P: Pause> ChunkSink for RetrySink<S, P> {
     async fn stage(&self, outgoing: &Outgoing) -> Result<(), SinkError> {
-        self.repeat(async || self.inner.stage(outgoing).await).await
+        let late = if outgoing.mode == Mode::Bulk { SinkError::Unavailable } else { SinkError::Ledger };
+        self.repeat(late, async || self.inner.stage(outgoing).await).await
     }
 
     async fn commit(&self, closing: &Closing<'_>) -> Result<Committed, SinkError> {
-        self.repeat(async || self.inner.commit(closing).await).await
+        self.repeat(SinkError::Ledger, async || self.inner.commit(closing).await).await
     }
 
     async fn abort(&self) {
@@ -109,7 +111,6 @@ mod tests {
     };
 
     use firn_ndjson::chunk::Chunk;
-    use firn_types::mode::Mode;
     use futures::executor::block_on;
 
     use super::*;

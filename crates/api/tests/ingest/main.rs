@@ -6,4 +6,5 @@
 mod sqlite;
 mod world;
 
+mod faults;
 mod purge;
