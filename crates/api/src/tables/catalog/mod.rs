@@ -68,6 +68,19 @@ pub enum Transport {
     Any,
 }
 
+impl Transport {
+    /// The URL without slashes at its end. `None` if it is none, has a query or credentials, or may not be asked so.
+    pub(crate) fn base_uri(self, uri: &str) -> Option<String> {
+        let rest = match self {
+            Self::Encrypted => uri.strip_prefix("https://"),
+            Self::Any => uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://")),
+        }?;
+        let is_plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\".contains(&byte));
+        let is_base = is_plain && !rest.starts_with('/') && !rest.is_empty();
+        is_base.then(|| uri.trim_end_matches('/').to_owned())
+    }
+}
+
 impl CatalogConfig {
     /// `uri` is what comes before `/v1/`. `None` if it is no such URL, has a query or lies beyond `transport`.
     pub fn new(
@@ -76,13 +89,7 @@ impl CatalogConfig {
         token: Option<String>,
         transport: Transport,
     ) -> Option<Self> {
-        let rest = match transport {
-            Transport::Encrypted => uri.strip_prefix("https://"),
-            Transport::Any => uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://")),
-        }?;
-        let is_plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\".contains(&byte));
-        let uri = uri.trim_end_matches('/').to_owned();
-        (is_plain && !rest.starts_with('/') && !rest.is_empty()).then_some(Self { uri, warehouse, token })
+        Some(Self { uri: transport.base_uri(uri)?, warehouse, token })
     }
 }
 
