@@ -28,6 +28,8 @@ try {
     format: 'esm',
     outExtension: { '.js': '.mjs' },
     define: { FIRN_SCRIPTED: JSON.stringify(server.origin) },
+    // Some of what the command line bundles is CommonJS.
+    banner: { js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url)" },
     sourcemap: 'inline',
     outdir,
     logLevel: 'warning',

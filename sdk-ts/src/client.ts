@@ -1,18 +1,18 @@
-import { parseAnswer, type IngestAnswer } from './answer.js'
+import type { IngestAnswer } from './answer.js'
 import { getMany, type GetManyOptions, type ManyContent } from './batch.js'
 import { contentHead, readBody } from './content.js'
 import type { Bodies, ConditionalContent, Content, ContentHead, GetOptions } from './content.js'
 import { ANSWER_BYTES_MAX, InvalidInputError, ResponseError, readJson } from './errors.js'
-import { gzip } from './gzip.js'
 import { Body, checkLimits, encodeLine, recordsOf, type Limits, type RecordSource } from './lines.js'
 import { putMany, type PutManyOptions, type PutManyResult } from './many.js'
 import { pagesOf, parseArtifact, parseVersion } from './pages.js'
 import type { ArtifactInfo, ListOptions, PageOptions, Pages, VersionInfo } from './pages.js'
 import { string } from './problem.js'
-import type { ArtifactRecord, Mode } from './record.js'
+import type { ArtifactRecord } from './record.js'
 import { Transport, type Answered, type CallOptions, type TransportOptions } from './transport.js'
 import { contentUrl, keyUrl, parseBase, typeUrl } from './url.js'
 import type { ArtifactKey, ArtifactType, ContentAddress, ReadOptions } from './url.js'
+import { makeKey, writeLines, type WriteOptions } from './write.js'
 
 /** What a client is made of. */
 export interface FirnOptions extends TransportOptions {
@@ -26,14 +26,6 @@ export interface FirnOptions extends TransportOptions {
 export interface Call<T> extends Promise<T> {
   /** The data with the answer it came from, for its status and headers; its body has been read. */
   withResponse(): Promise<Answered<T>>
-}
-
-/** How one request is written. */
-export interface WriteOptions<M extends Mode = Mode> extends CallOptions {
-  /** Absent: the namespace's default. */
-  readonly mode?: M | undefined
-  /** 1–256 of `A-Z a-z 0-9 . _ = -`; the same request with the same key has its effect once. Made where it is left out. */
-  readonly idempotencyKey?: string | undefined
 }
 
 /** How a publish is written. */
@@ -213,20 +205,8 @@ export class Firn {
     throw new ResponseError(answered.response.status, { problem: { type: 'about:blank', detail, requestId, errors } })
   }
 
-  async #write(lines: Uint8Array<ArrayBuffer>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
-    const { mode, idempotencyKey = makeKey() } = options
-    // Once for all attempts: the server compares what it expands to.
-    const packed = this.#isGzip ? await gzip(lines) : undefined
-    const headers = {
-      'content-type': 'application/x-ndjson',
-      'idempotency-key': idempotencyKey,
-      ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }),
-      ...(mode === undefined ? {} : { 'x-artifact-mode': mode }),
-    }
-    const url = `${this.#baseUrl}/$.artifacts`
-    const takes = ({ ok }: Response): boolean => ok
-    const read = async (response: Response): Promise<IngestAnswer> => parseAnswer(await readJson(response, ANSWER_BYTES_MAX))
-    return this.#transport.send({ method: 'POST', url, headers, body: packed ?? lines, cache: 'expire', takes, read }, options)
+  #write(lines: Uint8Array<ArrayBuffer>, options: WriteOptions): Promise<Answered<IngestAnswer>> {
+    return writeLines(this.#transport, this.#baseUrl, lines, { ...options, isGzip: this.#isGzip })
   }
 }
 
@@ -245,9 +225,4 @@ function call<T>(run: () => Promise<Answered<T>>): Call<T> {
     return answered
   }
   return Object.assign(data, { withResponse })
-}
-
-/** 128 random bits. Not `randomUUID`, which browsers have on secure origins only. */
-function makeKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

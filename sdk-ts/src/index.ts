@@ -1,5 +1,6 @@
 export { Firn } from './client.js'
-export type { Call, DeleteAnswer, DeleteOptions, FirnOptions, PublishOptions, WriteOptions } from './client.js'
+export type { Call, DeleteAnswer, DeleteOptions, FirnOptions, PublishOptions } from './client.js'
+export type { WriteOptions } from './write.js'
 export type { GetManyOptions, ManyContent, ManyFound, ManyMissing } from './batch.js'
 export type { ArtifactInfo, ListOptions, Page, PageOptions, Pages, VersionInfo } from './pages.js'
 export type { CacheOptions } from './cache.js'

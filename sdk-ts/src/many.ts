@@ -99,10 +99,11 @@ export async function putMany<R extends ArtifactRecord>(
   return tally.result()
 }
 
-type Outcome = Pick<IngestAnswer, 'accepted' | 'unchanged' | 'errors'> & { readonly requestId: string | undefined }
+/** What became of one request. */
+export type Outcome = Pick<IngestAnswer, 'accepted' | 'unchanged' | 'errors'> & { readonly requestId: string | undefined }
 
 /** A request of which no line was taken, because of its lines, is an outcome like others. */
-async function outcome(answer: Promise<IngestAnswer>, count: number): Promise<Outcome> {
+export async function outcome(answer: Promise<IngestAnswer>, count: number): Promise<Outcome> {
   try {
     return await answer
   } catch (error) {

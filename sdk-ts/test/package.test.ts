@@ -25,6 +25,8 @@ test('every path of the manifest exists', () => {
     else for (const member of Object.values(value as object)) walk(member)
   }
   walk([manifest['main'], manifest['types'], manifest['exports']])
+  // npm wants this one without.
+  paths.push(`./${(manifest['bin'] as Record<string, string>)['firn']}`)
   assert.ok(paths.length >= 7)
   for (const path of paths) {
     assert.match(path, /^\.\//)
@@ -70,7 +72,7 @@ test('built library is small and names no module', () => {
 
 test('dist holds nothing but the built modules and their declarations', () => {
   const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })
-  const kinds = files.filter((file) => !/^(esm|cjs)$|(^|[\\/])index\.js$|\.d\.ts$|^cjs[\\/]package\.json$/.test(file))
+  const kinds = files.filter((file) => !/^(esm|cjs|cli)$|(^|[\\/])index\.js$|\.d\.ts$|^cjs[\\/]package\.json$|^cli[\\/](firn\.cjs|LICENSES\.txt)$/.test(file))
   assert.deepEqual(kinds, [])
 })
 
