@@ -40,6 +40,9 @@ export async function logLineOf(requestId) {
   return JSON.parse(line);
 }
 
+/** Waits for a log line, and gives it as it is. */
+export const logLine = (isIt, what) => until(() => log.find(isIt), listeners, `a log line of ${what}`);
+
 /** Every log line so far. */
 export const logLines = () => [...log];
 
@@ -92,7 +95,7 @@ export class System {
   #ownsState;
 
   constructor(options) {
-    this.#options = options;
+    this.#options = { ...options };
     this.#ownsState = options.state === undefined;
     this.state = options.state ?? mkdtempSync(join(tmpdir(), "firn-e2e-"));
   }
@@ -120,6 +123,13 @@ export class System {
   /** The lake's R2 bucket, past all Workers. */
   bucket() {
     return this.#running.runtime.getR2Bucket("LAKE_BUCKET", "firn-lake");
+  }
+
+  /** Hands a message to the queue that purges the zone, as serve does. */
+  async queuePurge(message) {
+    const queues = await this.#running.runtime.getDurableObjectNamespace("PURGE_QUEUE", "firn-lake");
+    const answer = await queues.get(queues.idFromName("zone")).fetch("http://object/call", { method: "POST", body: message });
+    assert.equal(answer.status, 200, await answer.text());
   }
 
   /** What the lake Worker does each minute in production. */
@@ -150,8 +160,9 @@ export class System {
     await this.#running.dispose();
   }
 
-  /** Starts again with the same state, as after Ctrl-C or a crash. */
-  async restart() {
+  /** Starts again with the same state, as after Ctrl-C or a crash; with other settings, if there are some. */
+  async restart(options = {}) {
+    Object.assign(this.#options, options);
     await this.#halt();
     await this.#launch();
   }
@@ -202,6 +213,24 @@ export class System {
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.json.accepted, records.length);
     return answer.json;
+  }
+
+  /** Sets the clock of serve so many seconds ahead: copies in the edge cache age. */
+  async setClock(secs) {
+    const answer = await this.request({ method: "POST", path: `/$.dev/clock?offset=${secs}`, headers: { "Content-Length": "0" } });
+    assert.equal(answer.status, 200, answer.text);
+  }
+
+  /** Makes serve forget everything parsed, as a fresh isolate. */
+  async forgetHeld() {
+    const answer = await this.request({ method: "POST", path: "/$.dev/forget?held=1", headers: { "Content-Length": "0" } });
+    assert.equal(answer.status, 200, answer.text);
+  }
+
+  /** Reads up to 100 representations at once: items are `{ ns, type, id, ext }`. */
+  readBatch(items, { token: bearer, headers = {} } = {}) {
+    const all = { Authorization: bearer && `Bearer ${bearer}`, "Content-Type": "application/json", ...headers };
+    return this.request({ method: "POST", path: "/$.content", headers: defined(all), body: JSON.stringify({ items }) });
   }
 
   get(path, { token: bearer, method = "GET", headers = {} } = {}) {

@@ -55,6 +55,9 @@ function dueFault(stream) {
   return fault;
 }
 
+/** The queue of what is to be purged from the zone; one object. */
+export const PurgeObject = worker.durableObject(DurableObject, wasm.PurgeObject);
+
 /** One stream of the local stand-in for Cloudflare Pipelines: rows waiting in SQLite for their flush into the table. */
 export const StreamObject = worker.durableObject(DurableObject, wasm.StreamObject);
 

@@ -1,4 +1,5 @@
-//! The lake Worker: off the request path. It follows the tables for their ledgers ([`follow`]). On a laptop it also plays
+//! The lake Worker: off the request path. It follows the tables for their ledgers ([`follow`]) and purges the zone
+//! ([`purge_object`]). On a laptop it also plays
 //! Cloudflare Pipelines (the streams of [`stream_object`]) and lets PyIceberg and DuckDB read the tables in place
 //! ([`gateway`]).
 
@@ -7,9 +8,11 @@ mod flush;
 mod follow;
 mod gateway;
 mod ledgers;
+mod purge_object;
 mod stream_object;
 mod streams;
 
+pub use purge_object::PurgeObject;
 pub use stream_object::StreamObject;
 
 use firn_api::problem::Problem;

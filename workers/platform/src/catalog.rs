@@ -1,4 +1,4 @@
-//! GETs for an Iceberg REST catalog.
+//! GETs for an Iceberg REST catalog, and POSTs for the API of a zone.
 
 use bytes::Bytes;
 use firn_api::{
@@ -40,24 +40,50 @@ impl CatalogPlatform for CatalogFetch {
     type Reply = ReplyBody;
 
     async fn get(&self, url: &str, token: Option<&str>) -> Result<(u16, ReplyBody), String> {
-        let failed = |error: JsValue| describe(&error);
-        let headers = Headers::new().map_err(failed)?;
-        headers.set("Accept", "application/json").map_err(failed)?;
-        if let Some(token) = token {
-            // The runtime's message repeats a value that no header can have.
-            headers
-                .set("Authorization", &format!("Bearer {token}"))
-                .map_err(|_| "the token cannot stand in a header")?;
-        }
-        let connection = Connection(AbortController::new().map_err(failed)?);
-        let init = RequestInit::new();
-        init.set_headers(&headers);
-        init.set_redirect(RequestRedirect::Manual);
-        init.set_signal(Some(&connection.0.signal()));
-        let answer: Response = JsFuture::from(fetch_with(url, &init)).await.map_err(failed)?.unchecked_into();
-        let reader = answer.body().map(|stream| stream.get_reader().unchecked_into());
-        Ok((answer.status(), ReplyBody { reader, _connection: connection }))
+        let (answer, body) = send(url, token, None).await?;
+        Ok((answer.status(), body))
     }
+}
+
+/// One POST of JSON with a bearer token; gives the status, `Retry-After` and the body. Redirects are not followed, and
+/// dropping the future or the body ends the connection.
+///
+/// # Errors
+/// Why there is no answer, for the log; never with the token.
+pub async fn post_json(
+    url: &str,
+    token: &str,
+    body: &str,
+) -> Result<(u16, Option<String>, ReplyBody), String> {
+    let (answer, reply) = send(url, Some(token), Some(body)).await?;
+    let retry_after = answer.headers().get("Retry-After").ok().flatten();
+    Ok((answer.status(), retry_after, reply))
+}
+
+/// A GET for JSON, or a POST of it.
+async fn send(url: &str, token: Option<&str>, body: Option<&str>) -> Result<(Response, ReplyBody), String> {
+    let failed = |error: JsValue| describe(&error);
+    let headers = Headers::new().map_err(failed)?;
+    headers.set("Accept", "application/json").map_err(failed)?;
+    if let Some(token) = token {
+        // The runtime's message repeats a value that no header can have.
+        headers
+            .set("Authorization", &format!("Bearer {token}"))
+            .map_err(|_| "the token cannot stand in a header")?;
+    }
+    let connection = Connection(AbortController::new().map_err(failed)?);
+    let init = RequestInit::new();
+    if let Some(body) = body {
+        headers.set("Content-Type", "application/json").map_err(failed)?;
+        init.set_method("POST");
+        init.set_body(&body.into());
+    }
+    init.set_headers(&headers);
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_signal(Some(&connection.0.signal()));
+    let answer: Response = JsFuture::from(fetch_with(url, &init)).await.map_err(failed)?.unchecked_into();
+    let reader = answer.body().map(|stream| stream.get_reader().unchecked_into());
+    Ok((answer, ReplyBody { reader, _connection: connection }))
 }
 
 /// The body of an answer. Dropping it ends the connection, read or not.

@@ -23,7 +23,17 @@ pub fn has_ledgers(env: &Env) -> bool {
 /// # Errors
 /// What the runtime says; for the log.
 pub async fn call_ledger(env: &Env, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
-    let namespace = binding(env, "LEDGER").ok_or("there is no binding LEDGER")?;
-    let reply = call_object(&namespace, ns.as_str(), &message).await;
+    call_named(env, "LEDGER", ns.as_str(), &message).await
+}
+
+/// Sends a message to the object of that name behind a binding.
+pub(crate) async fn call_named(
+    env: &Env,
+    name: &str,
+    object: &str,
+    message: &[u8],
+) -> Result<Vec<u8>, String> {
+    let namespace = binding(env, name).ok_or_else(|| format!("there is no binding {name}"))?;
+    let reply = call_object(&namespace, object, message).await;
     reply.map(|reply| reply.to_vec()).map_err(|error| describe(&error))
 }

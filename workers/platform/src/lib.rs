@@ -17,14 +17,14 @@ mod timer;
 pub use body::RequestBody;
 pub use bucket::R2Read;
 #[cfg(feature = "content")]
-pub use catalog::{CatalogFetch, ReplyBody};
+pub use catalog::{CatalogFetch, ReplyBody, post_json};
 pub use convert::{log_problem, read_head, send_response};
 pub use crypto::WebCrypto;
 pub use hash::HostSha256;
 pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
 pub use kv::Kv;
 pub use ledger::{call_ledger, has_ledgers};
-pub use purge::call_purge;
+pub use purge::{call_purge, queue_purge};
 pub use settings::Setting;
 pub use timer::Timer;
 

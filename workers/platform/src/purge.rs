@@ -1,9 +1,13 @@
-//! The purger of edge copies, behind the binding `PURGE`: an entrypoint of the serve Worker.
+//! The purger of edge copies, behind the binding `PURGE`: an entrypoint of the serve Worker. And the queue that purges
+//! the zone, the Durable Object behind `PURGE_QUEUE`.
 
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
-use crate::{body::describe, kv::binding};
+use crate::{Setting, body::describe, kv::binding, ledger::call_named};
+
+/// The one object that purges the zone: its calls are counted for the account.
+const PURGE_OBJECT: &str = "zone";
 
 #[wasm_bindgen(module = "/src/bindings.js")]
 extern "C" {
@@ -17,6 +21,17 @@ extern "C" {
 /// What the runtime says; for the log.
 pub async fn call_purge(env: &Env, message: &[u8]) -> Result<(), String> {
     let Some(purger) = binding(env, "PURGE") else { return Ok(()) };
-    let purged = call_purge_entrypoint(&purger, message).await;
-    purged.map(|_| ()).map_err(|error| describe(&error))
+    let outcome = call_purge_entrypoint(&purger, message).await;
+    outcome.map(|_| ()).map_err(|error| describe(&error))
+}
+
+/// Queues what was touched (a [`firn_api::purge::message`]) for the purge of the zone, if one is configured.
+///
+/// # Errors
+/// What the runtime says; for the log. Then copies elsewhere go when their time is over.
+pub async fn queue_purge(env: &Env, message: &[u8]) -> Result<(), String> {
+    if Setting(env).text("FIRN_PURGE_ZONE").is_none() {
+        return Ok(());
+    }
+    call_named(env, "PURGE_QUEUE", PURGE_OBJECT, message).await.map(|_| ())
 }

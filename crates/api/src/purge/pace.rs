@@ -100,6 +100,9 @@ pub struct Pace {
     full_at: Micros,
     /// No call before it.
     not_before: Micros,
+    /// No call before it; a fresh start, as after a change of the configuration, forgets it.
+    #[serde(skip)]
+    refused_until: Micros,
     /// Failures since the last success.
     failure_count: u32,
 }
@@ -109,7 +112,7 @@ impl Pace {
     pub fn next_call(&self, rate: Rate, since: Micros, is_full: bool) -> Micros {
         let linger = if is_full { since.0 } else { since.0.saturating_add(LINGER_MICROS) };
         let token = self.full_at.0.saturating_sub(rate.tolerance_micros());
-        Micros(linger.max(token).max(self.not_before.0))
+        Micros(linger.max(token).max(self.not_before.0).max(self.refused_until.0))
     }
 
     /// Takes a token for a call that is made now.
@@ -126,7 +129,10 @@ impl Pace {
         let pause_micros = match ending {
             Ending::Purged => 0,
             Ending::Failed(_) => spread(self.backoff_micros(), jitter),
-            Ending::Refused(_) => spread(REFUSED_PAUSE_MICROS, jitter),
+            Ending::Refused(_) => {
+                self.refused_until = Micros(now.0.saturating_add(spread(REFUSED_PAUSE_MICROS, jitter)));
+                0
+            }
             Ending::Throttled { retry_after_secs } => {
                 let empty = rate.tolerance_micros().saturating_add(rate.interval_micros());
                 self.full_at = Micros(self.full_at.0.max(now.0.saturating_add(empty)));
@@ -214,6 +220,18 @@ mod tests {
         check_pause(&vec![failed(); 1_000], u32::MAX, PAUSE_MICROS_MAX);
         check_pause(&[failed(), Ending::Purged], u32::MAX, 0);
         check_pause(&[Ending::Refused(String::new())], u32::MAX, REFUSED_PAUSE_MICROS);
+    }
+
+    #[test]
+    fn a_fresh_start_forgets_a_refusal_and_nothing_else() {
+        let restart =
+            |pace: Pace| -> Pace { postcard::from_bytes(&postcard::to_allocvec(&pace).unwrap()).unwrap() };
+        let mut pace = Pace::default();
+        (0..24).for_each(|_| pace.call(FREE, Micros(0)));
+        pace.ended(FREE, Micros(0), &Ending::Refused(String::new()), 0);
+        assert_eq!(restart(pace).next_call(FREE, Micros(0), true), Micros(12 * SECOND));
+        pace.ended(FREE, Micros(0), &Ending::Throttled { retry_after_secs: Some(60) }, 0);
+        assert_eq!(restart(pace).next_call(FREE, Micros(0), true), Micros(60 * SECOND));
     }
 
     #[test]
