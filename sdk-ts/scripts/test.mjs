@@ -1,5 +1,5 @@
 // Runs the tests with Node's own test runner: test/*.test.ts, each bundled first, for Node 20 cannot read TypeScript, and
-// test/runtimes/*.test.mjs, which run the portable ones of them in workerd and in a browser.
+// test/**/*.test.mjs as they are: the package as it is packed, and the portable ones of the former in workerd and a browser.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,10 +35,10 @@ try {
     logLevel: 'warning',
   })
   const files = names.map((name) => join(outdir, `${basename(name, '.ts')}.mjs`))
-  const runtimes = named('test/runtimes', '.test.mjs').map((name) => join('test/runtimes', name))
+  const unbundled = ['test', 'test/runtimes'].flatMap((dir) => named(dir, '.test.mjs').map((name) => join(dir, name)))
   const options = ['--enable-source-maps', '--test', ...process.argv.slice(2)]
   // Tests find the package by their working directory; their own files lie elsewhere.
-  const runner = spawn(process.execPath, [...options, ...files, ...runtimes], { cwd: root, stdio: 'inherit' })
+  const runner = spawn(process.execPath, [...options, ...files, ...unbundled], { cwd: root, stdio: 'inherit' })
   ;[status] = await once(runner, 'exit')
 } finally {
   server.stop()

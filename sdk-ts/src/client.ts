@@ -57,9 +57,9 @@ export class Firn {
   readonly #transport: Transport
 
   /** @throws InvalidInputError if an option is not valid */
-  constructor({ baseUrl, gzip: isGzip = true, ...options }: FirnOptions) {
-    this.#baseUrl = parseBase(baseUrl)
-    this.#isGzip = isGzip
+  constructor(options: FirnOptions) {
+    this.#baseUrl = parseBase(options.baseUrl)
+    this.#isGzip = options.gzip ?? true
     this.#transport = new Transport(options)
   }
 
@@ -188,8 +188,8 @@ export class Firn {
   }
 
   /** The artifacts of a type that this caller may see listed, by id. Needs a server with the key index. */
-  list(of: ArtifactType, { prefix, ...options }: ListOptions = {}): Pages<ArtifactInfo> {
-    return pagesOf(this.#transport, typeUrl(this.#baseUrl, of), { prefix: prefix || undefined }, options, parseArtifact)
+  list(of: ArtifactType, options: ListOptions = {}): Pages<ArtifactInfo> {
+    return pagesOf(this.#transport, typeUrl(this.#baseUrl, of), { prefix: options.prefix || undefined }, options, parseArtifact)
   }
 
   /** The versions of an artifact, newest first. Needs a server with the key index. */

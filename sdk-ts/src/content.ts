@@ -20,10 +20,14 @@ export interface GetOptions<A extends keyof Bodies = keyof Bodies> extends CallO
 
 /** What the headers of an artifact say. */
 export interface ContentHead {
+  /** To be given to `ifNoneMatch` later. */
   readonly etag: string | undefined
+  /** The artifact's version. */
   readonly version: string | undefined
   readonly contentType: string | undefined
+  /** Bytes, where they were not compressed on their way. */
   readonly contentLength: number | undefined
+  /** When the version was written. */
   readonly lastModified: Date | undefined
 }
 

@@ -10,7 +10,7 @@ export type { Limits, RecordSource } from './lines.js'
 export { PutManyError } from './many.js'
 export type { PutManyOptions, PutManyProgress, PutManyResult, RecordError } from './many.js'
 export type { Bodies, ConditionalContent, Content, ContentHead, GetOptions, Unchanged } from './content.js'
-export type { Answered, CallOptions, Clock, TokenSource } from './transport.js'
+export type { Answered, CallOptions, Clock, TokenSource, TransportOptions } from './transport.js'
 export { ERROR_STATUS, LINE_ERROR_RETRYABLE } from './codes.js'
 export type { ErrorCode, LineErrorCode } from './codes.js'
 export { parseProblem } from './problem.js'
@@ -35,6 +35,6 @@ export {
   isResponseError,
   responseError,
 } from './errors.js'
-export type { FirnErrors } from './errors.js'
+export type { FirnErrors, ResponseErrorOptions } from './errors.js'
 export { EXTENSIONS, contentUrl } from './url.js'
 export type { ArtifactKey, ArtifactType, ContentAddress, Extension, ReadOptions } from './url.js'

@@ -23,8 +23,11 @@ export interface PutManyProgress {
   readonly records: number
   /** Bytes of their bodies. */
   readonly bytes: number
+  /** Records taken. */
   readonly accepted: number
+  /** Those of them that equal what was stored. */
   readonly unchanged: number
+  /** Records not taken. */
   readonly rejected: number
 }
 
@@ -36,6 +39,7 @@ export interface PutManyResult<R extends ArtifactRecord = ArtifactRecord> extend
 
 /** How many records are written. */
 export interface PutManyOptions extends CallOptions, Limits {
+  /** Absent: the namespace's default. */
   readonly mode?: Mode | undefined
   /**
    * 1–240 of `A-Z a-z 0-9 . _ = -`; request n has the key `{this}.{n}`. The same records with the same key and limits

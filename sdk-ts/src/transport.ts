@@ -27,12 +27,17 @@ export type TokenSource = string | (() => string | Promise<string>)
 
 /** What the transport is made of. */
 export interface TransportOptions {
+  /** Sent with every request; absent: public artifacts can be read. */
   readonly token?: TokenSource | undefined
+  /** What sends; the runtime's own where it is left out. */
   readonly fetch?: typeof fetch | undefined
+  /** Milliseconds for one attempt; a minute where it is left out. */
   readonly timeout?: number | undefined
+  /** How often a failed attempt is repeated; twice where it is left out. */
   readonly maxRetries?: number | undefined
   /** Keeps what is read in memory as far as `Cache-Control` allows; off where it is left out. */
   readonly cache?: CacheOptions | boolean | undefined
+  /** Time and chance; for tests. */
   readonly clock?: Clock | undefined
 }
 
