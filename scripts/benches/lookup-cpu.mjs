@@ -10,14 +10,13 @@
 // Variants take turns, and a figure is the median of the rounds: the machine may be busy with something else.
 // FIRN_BENCH_ROUNDS (default 9) shortens or lengthens it, FIRN_BENCH_TABLE names a folder that keeps the table,
 // FIRN_BENCH_BUILD another build of serve to measure.
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { startR2 } from "../../tests/bench-workers/storage.mjs";
+import { cpuMicros, external, median, r2, running, script, startWorkerd, text, threadMicros, wasm, worker } from "../../tests/bench-workers/workerd.mjs";
 import { ROOT } from "../runtime.mjs";
 
 const ROUNDS = Number(process.env.FIRN_BENCH_ROUNDS ?? 9);
@@ -25,7 +24,6 @@ const LOOKUPS_PER_ROUND = 20;
 const WARM_UPS = 3;
 const FRESH_PROCESSES = 5;
 const BUILD = process.env.FIRN_BENCH_BUILD ?? join(ROOT, "workers/serve/build");
-const MICROS_PER_NANO = 1e-3;
 
 /** The Python that the tests of interoperability use, made where it is not there yet. */
 const findPython = () => process.env.FIRN_PYTHON ?? execFileSync("bash", ["-c", `source "${ROOT}/scripts/lib.sh" && python_env`], { encoding: "utf8" }).trim();
@@ -48,31 +46,6 @@ function makeTable(scratch) {
   return { objects, keys: keysOf("key"), farKeys: keysOf("far") };
 }
 
-/** R2 as its binding speaks to it, out of memory; notes what is read. */
-async function startStorage(objects) {
-  const notes = [];
-  const server = http.createServer((request, response) => {
-    const { method, object: key, range } = JSON.parse(request.headers["cf-r2-request"]);
-    const bytes = objects.get(key);
-    if (bytes === undefined) {
-      response.writeHead(404, { "cf-r2-error": JSON.stringify({ version: 1, v4code: 10007, message: "no such key" }) });
-      return response.end();
-    }
-    const length = Math.min(Number(range?.suffix ?? range?.length ?? bytes.length), bytes.length);
-    const offset = range?.suffix === undefined ? Number(range?.offset ?? 0) : bytes.length - length;
-    const body = method === "get" ? bytes.subarray(offset, offset + length) : Buffer.alloc(0);
-    notes.push({ key, range });
-    const object = { name: key, version: "1", size: bytes.length, etag: "0".repeat(32), uploaded: 0, httpFields: {}, customFields: [], range: { offset, length: body.length }, checksums: {} };
-    const metadata = Buffer.from(JSON.stringify(object));
-    response.writeHead(200, { "cf-r2-metadata-size": metadata.length, "Content-Type": "application/json", "Content-Length": metadata.length + body.length });
-    response.write(metadata);
-    return response.end(body);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return { port: server.address().port, notes, stop: () => (server.closeAllConnections(), server.close()) };
-}
-
 // The replay is told what to read in a header: reading a body would be work that the lookup does not have.
 const READS = `
 export default {
@@ -93,45 +66,18 @@ export default {
   },
 };`;
 
-/** What is still running when a measurement fails. */
-const children = new Set();
-
 /** Starts workerd with serve, the replay and the bare read, each behind a socket of its own. */
-async function startWorkerd(scratch, storagePort) {
-  const quote = JSON.stringify;
+function startWorkers(scratch, storagePort) {
   // A configuration embeds files that lie beside it.
   for (const name of ["worker.js", "index_bg.wasm"]) copyFileSync(join(BUILD, name), join(scratch, name));
   writeFileSync(join(scratch, "reads.js"), READS);
   writeFileSync(join(scratch, "bare.js"), BARE);
   const vars = { FIRN_DEVELOPMENT: "on", FIRN_TABLES: "firn.indexed", FIRN_POINTER_HOLD_SECONDS: "3600" };
-  const bindings = [`(name = "LAKE_BUCKET", r2Bucket = "bucket")`, ...Object.entries(vars).map(([name, text]) => `(name = ${quote(name)}, text = ${quote(text)})`)];
-  const worker = (name, modules) =>
-    `(name = ${quote(name)}, worker = (modules = [${modules}], compatibilityDate = "2026-10-01", bindings = [${bindings}]))`;
-  const script = (name) => `(name = ${quote(name)}, esModule = embed ${quote(name)})`;
-  const serve = [`(name = "worker.js", esModule = embed "worker.js")`, `(name = "index_bg.wasm", wasm = embed "index_bg.wasm")`];
-  const names = ["serve", "reads", "bare"];
-  const services = [worker("serve", serve), worker("reads", [script("reads.js")]), worker("bare", [script("bare.js")]), `(name = "bucket", external = (address = "127.0.0.1:${storagePort}", http = ()))`];
-  const sockets = names.map((name) => `(name = ${quote(name)}, address = "127.0.0.1:0", http = (), service = ${quote(name)})`);
-  const config = join(scratch, "config.capnp");
-  writeFileSync(config, `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = (services = [${services}], sockets = [${sockets}]);\n`);
-  const binary = createRequire(import.meta.url).resolve("@cloudflare/workerd-linux-64/bin/workerd");
-  const child = spawn(binary, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "inherit", "inherit", "pipe"] });
-  const ports = {};
-  for await (const line of createInterface({ input: child.stdio[3] })) {
-    const { event, socket, port } = JSON.parse(line);
-    if (event === "listen") ports[socket] = port;
-    if (names.every((name) => ports[name])) break;
-  }
-  const stop = () => (child.kill(), once(child, "exit"));
-  children.add(stop);
-  return { ports, pid: child.pid, stop: () => (children.delete(stop), stop()) };
+  const bindings = [r2("LAKE_BUCKET", "bucket"), ...Object.entries(vars).map(([name, value]) => text(name, value))];
+  const serve = worker("serve", [script("worker.js"), wasm("index_bg.wasm")], bindings);
+  const others = ["reads", "bare"].map((name) => worker(name, [script(`${name}.js`)], bindings));
+  return startWorkerd(scratch, [serve, ...others, external("bucket", storagePort)], ["serve", "reads", "bare"]);
 }
-
-/** CPU time of a thread so far, in microseconds. */
-const threadMicros = (pid, thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]) * MICROS_PER_NANO;
-
-/** CPU time of all threads. */
-const cpuMicros = (pid) => readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + threadMicros(pid, thread), 0);
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
@@ -145,7 +91,6 @@ function send(port, path, { method = "GET", headers = {} } = {}) {
   });
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const pathOf = ({ ns, type, id }) => `/$.content/${ns}/${type}/${id.split("/").map(encodeURIComponent).join("/")}.md`;
 
 async function lookUp({ ports }, key) {
@@ -184,7 +129,7 @@ async function round(system, storage, name, keys) {
 async function measureFirst(scratch, storage, key) {
   const laps = [];
   for (let nth = 0; nth < FRESH_PROCESSES; nth++) {
-    const system = await startWorkerd(scratch, storage.port);
+    const system = await startWorkers(scratch, storage.port);
     const lap = async (work) => {
       const [thread, all] = [threadMicros(system.pid, system.pid), cpuMicros(system.pid)];
       await work();
@@ -201,7 +146,7 @@ async function measureFirst(scratch, storage, key) {
 }
 
 async function measureWarm(scratch, storage, { keys, farKeys }) {
-  const system = await startWorkerd(scratch, storage.port);
+  const system = await startWorkers(scratch, storage.port);
   const samples = { nothing: [], manifests: [], footer: [], bare: [] };
   const bareReads = Array.from({ length: LOOKUPS_PER_ROUND });
   for (let nth = -WARM_UPS; nth < ROUNDS; nth++) {
@@ -241,12 +186,13 @@ function report(samples, laps) {
 
 async function run(scratch) {
   const table = makeTable(scratch);
-  const storage = await startStorage(table.objects);
+  const notes = [];
+  const storage = { ...(await startR2(table.objects, (note) => notes.push(note))), notes };
   try {
     const laps = await measureFirst(scratch, storage, table.keys[0][0]);
     report(await measureWarm(scratch, storage, table), laps);
   } finally {
-    for (const stop of children) await stop();
+    for (const stop of running) await stop();
     storage.stop();
     agent.destroy();
   }
