@@ -119,14 +119,15 @@ async function checkWrites(base: string, token: string): Promise<readonly Findin
   const records = limitOf(await post('{}\n'.repeat(RECORDS_PROBED)))
   const bytes = limitOf(await declareLength(base, headers, BYTES_PROBED))
   const detail = [
-    records === undefined ? undefined : `${count(records)} records`,
-    bytes === undefined ? undefined : `${size(bytes)} a request`,
+    records === undefined ? undefined : `${count(records)} records a request`,
+    // A length is looked at before the namespace is known; its own limit may be smaller.
+    bytes === undefined ? undefined : `${size(bytes)} of any request`,
   ].filter((part) => part !== undefined)
   return [
     { check: 'write', state: 'ok', detail: 'allowed' },
     detail.length === 0
       ? { check: 'limits', state: 'warning', detail: 'the server does not say' }
-      : { check: 'limits', state: 'ok', detail: detail.join(' and ') },
+      : { check: 'limits', state: 'ok', detail: detail.join(', ') },
   ]
 }
 

@@ -281,7 +281,7 @@ test('doctor says what it found, and fails where the token is refused or the ser
   await play([here, here, ...rights], async ({ firn, script }) => {
     const { status, stdout } = await firn(['doctor', '--no-json'])
     assert.equal(status, 0, stdout)
-    assert.match(stdout, /✔ server .*\n✔ clock .*\n✔ token .*\n✔ write {3}allowed\n✔ limits {2}1,000 records and 10.5 MB a request\n/)
+    assert.match(stdout, /✔ server .*\n✔ clock .*\n✔ token .*\n✔ write {3}allowed\n✔ limits {2}1,000 records a request, 10.5 MB of any request\n/)
     // Nothing that could be taken was sent.
     assert.ok((await script.received()).every(({ body }) => body.replaceAll('{}\n', '') === ''))
   })

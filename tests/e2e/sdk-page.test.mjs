@@ -1,0 +1,95 @@
+// A page of another origin, in headless Chromium: it imports an ES module and a stylesheet straight from /$.content/, and
+// the client runs in it. Its picture is left in .firn/page.png.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import http from "node:http";
+import { dirname } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { findChromium, launch } from "../../scripts/chromium.mjs";
+import { System, token } from "./system.mjs";
+
+const NS = "e2e.example";
+const PICTURE = fileURLToPath(new URL("../../.firn/page.png", import.meta.url));
+const { skip } = findChromium();
+
+let system;
+let pages;
+let origin;
+const files = new Map();
+before(async () => {
+  if (skip) return;
+  pages = http.createServer((request, response) => {
+    const [type, body] = files.get(request.url) ?? [];
+    response.writeHead(body === undefined ? 404 : 200, { "Content-Type": type ?? "text/plain" }).end(body);
+  });
+  pages.listen(0, "127.0.0.1");
+  await once(pages, "listening");
+  // Another origin than the system's: another port.
+  origin = `http://localhost:${pages.address().port}`;
+  system = await System.start({ tenants: { [NS]: { cors_origins: [origin], requests_per_minute: 60_000 } } });
+});
+after(async () => {
+  pages?.close();
+  await system?.stop();
+});
+
+const record = (id, more) => ({ ns: NS, type: "web", id, ...more });
+
+/** The page: an import map, a stylesheet and a module, all of them artifacts. */
+function page(firn) {
+  const url = (id, ext) => firn.url({ ns: NS, type: "web", id, ext });
+  const imports = JSON.stringify({ imports: { greeting: url("greeting", "js"), "@firn/sdk": "/sdk.js" } });
+  return `<!doctype html><meta charset="utf-8"><title>Firn</title>
+<link rel="stylesheet" href="${url("look", "css")}">
+<script type="importmap">${imports}</script>
+<main><h1 id="greeting"></h1><p id="read"></p></main>
+<script type="module">
+import { greet } from "greeting";
+import { Firn } from "@firn/sdk";
+document.querySelector("#greeting").textContent = greet("é雪");
+const firn = new Firn({ baseUrl: ${JSON.stringify(system.origin)}, token: ${JSON.stringify(token())} });
+await firn.put(${JSON.stringify(record("written", { markdown: "# from the page" }))});
+const { body, version } = await firn.get(${JSON.stringify({ ns: NS, type: "web", id: "written", ext: "md" })});
+document.querySelector("#read").textContent = body + " " + /^\\d+$/.test(version);
+document.body.dataset.done = "yes";
+</script>`;
+}
+
+test("a page of another origin imports a module and a stylesheet from Firn, and the client reads and writes in it", { skip }, async (context) => {
+  const entryPoints = [fileURLToPath(new URL("../../sdk-ts/src/index.ts", import.meta.url))];
+  const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", target: "es2022", write: false });
+  files.set("/sdk.js", ["text/javascript", outputFiles[0].text]);
+  const { Firn } = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+  const firn = new Firn({ baseUrl: system.origin, token: token() });
+  await firn.publish([
+    record("greeting", { esm: "import { name } from './lib/name.js';\nexport const greet = (who) => `Hello ${who}, from ${name}`;\n" }),
+    record("lib/name", { esm: "export const name = 'Firn';\n" }),
+    record("look", { css: "body { background: rgb(10, 60, 90); color: white; font: 20px sans-serif; padding: 40px } h1 { letter-spacing: 2px }\n" }),
+  ]);
+  files.set("/", ["text/html", page(firn)]);
+
+  const probe = await fetch(firn.url({ ns: NS, type: "web", id: "greeting", ext: "js" }), { headers: { Origin: origin } });
+  if (!probe.headers.has("access-control-allow-origin")) return context.skip("the server answers no CORS yet");
+
+  const browser = await launch();
+  try {
+    const tab = await browser.newPage({ viewport: { width: 800, height: 300 } });
+    const problems = [];
+    tab.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+    tab.on("pageerror", (error) => problems.push(String(error)));
+    await tab.goto(origin);
+    await tab.waitForSelector("body[data-done]", { timeout: 20_000 }).catch(() => undefined);
+    assert.deepEqual(problems, []);
+    assert.equal(await tab.textContent("#greeting"), "Hello é雪, from Firn");
+    assert.equal(await tab.textContent("#read"), "# from the page true");
+    assert.equal(await tab.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(10, 60, 90)");
+    mkdirSync(dirname(PICTURE), { recursive: true });
+    await tab.screenshot({ path: PICTURE });
+    context.diagnostic(`picture: ${PICTURE}`);
+  } finally {
+    await browser.close();
+  }
+});
