@@ -50,7 +50,7 @@ test('package needs nothing and says what it needs', () => {
   }
   assert.equal(manifest['sideEffects'], false)
   assert.deepEqual(manifest['engines'], { node: '>=20' })
-  assert.deepEqual(manifest['files'], ['dist'])
+  assert.deepEqual(manifest['files'], ['dist', 'API.md'])
 })
 
 test('both formats give the same names', async () => {

@@ -1,7 +1,7 @@
 // The command line against the whole system, as it is built for the package.
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, watch, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, extname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -158,5 +158,4 @@ test("doctor finds the system well, and says what its limits are", async () => {
   assert.deepEqual(findings.map(({ check, state }) => [check, state]), [["server", "ok"], ["clock", clock], ["token", "ok"], ["write", "ok"], ["limits", "ok"]]);
   assert.match(findings.at(-1).detail, /^1,000 records a request, 100\.0 MB of any request$/);
   assert.equal((await firn(["doctor"], { bearer: token({ exp: 1 }) })).status, 5);
-  assert.ok(readdirSync(dir).length > 0);
 });
