@@ -7,6 +7,9 @@ import { contentUrl, type ContentAddress } from './url.js'
 /** Most representations that one request may ask for. */
 export const BATCH_ITEMS_MAX = 100
 
+/** The code of an item for which the answer had no room. */
+const NO_ROOM = 'body_too_large'
+
 /** How many representations are read at once. */
 export interface GetManyOptions<A extends 'text' | 'json' = 'text' | 'json'> extends CallOptions {
   /** What a body becomes; text where it is left out. */
@@ -44,19 +47,37 @@ export async function getMany(
   // Before anything is sent, by the rules of a single read.
   for (const address of all) contentUrl(baseUrl, address)
   if (options.as !== undefined && !['text', 'json'].includes(options.as)) throw new InvalidInputError('as', 'must be text or json')
-  const results: ManyContent<unknown>[] = []
-  for (let start = 0; start < all.length; start += BATCH_ITEMS_MAX) {
-    const some = all.slice(start, start + BATCH_ITEMS_MAX)
-    const items = some.map(({ ns, type, id, ext }) => ({ ns, type, id, ext }))
-    const body = new TextEncoder().encode(JSON.stringify({ items }))
-    const headers = { 'content-type': 'application/json' }
-    const read = async (response: Response): Promise<ManyContent<unknown>[]> =>
-      parseBatch(await readJson(response), some, options.as ?? 'text')
-    const url = `${baseUrl}/$.content`
-    const { data } = await transport.send({ method: 'POST', url, headers, body, takes: ({ ok }) => ok, read }, options)
-    results.push(...data)
+  const results = new Map<number, ManyContent<unknown>>()
+  let left = [...all.keys()]
+  while (left.length > 0) {
+    const asked = left.slice(0, BATCH_ITEMS_MAX).flatMap((idx) => all[idx] ?? [])
+    const answered = await readBatch(transport, baseUrl, asked, options)
+    // Contents that one answer has no room for are to be asked for in another; but none for ever.
+    const isSome = answered.some((each) => each.found || each.code !== NO_ROOM)
+    left = left.filter((idx, place) => {
+      const each = answered[place]
+      if (each === undefined || (isSome && !each.found && each.code === NO_ROOM)) return true
+      results.set(idx, each)
+      return false
+    })
   }
-  return results
+  return all.flatMap((_, idx) => results.get(idx) ?? [])
+}
+
+async function readBatch(
+  transport: Transport,
+  baseUrl: string,
+  asked: readonly ContentAddress[],
+  options: GetManyOptions,
+): Promise<readonly ManyContent<unknown>[]> {
+  const items = asked.map(({ ns, type, id, ext }) => ({ ns, type, id, ext }))
+  const body = new TextEncoder().encode(JSON.stringify({ items }))
+  const headers = { 'content-type': 'application/json' }
+  const read = async (response: Response): Promise<ManyContent<unknown>[]> =>
+    parseBatch(await readJson(response), asked, options.as ?? 'text')
+  const url = `${baseUrl}/$.content`
+  const { data } = await transport.send({ method: 'POST', url, headers, body, takes: ({ ok }) => ok, read }, options)
+  return data
 }
 
 function parseBatch(found: ReadonlyMap<string, unknown>, asked: readonly ContentAddress[], as: 'text' | 'json'): ManyContent<unknown>[] {

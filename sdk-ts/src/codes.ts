@@ -10,6 +10,7 @@ export const ERROR_STATUS = {
   invalid_mode: 400,
   invalid_idempotency_key: 400,
   invalid_header: 400,
+  invalid_batch: 400,
   body_incomplete: 400,
   nothing_accepted: 400,
   unauthorized: 401,

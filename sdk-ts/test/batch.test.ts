@@ -47,6 +47,16 @@ test('more than a request takes go in several; none in no request', async () => 
   })
 })
 
+test('what one answer had no room for is asked for in another, but not for ever', async () => {
+  const noRoom = (idx: number): object => ({ ...missing(idx), status: 413, code: 'body_too_large' })
+  await play([batch([found(1), noRoom(2), missing(3), noRoom(4)]), batch([found(2), noRoom(4)]), batch([noRoom(4)])], async (firn, script) => {
+    const results = await firn.getMany([1, 2, 3, 4].map((idx) => address(idx)))
+    assert.deepEqual(results.map((result) => (result.found ? result.body : result.status)), ['# 1', '# 2', 404, 413])
+    const asked = (await script.received()).map(({ body }) => (JSON.parse(body) as { items: { id: string }[] }).items.map(({ id }) => id))
+    assert.deepEqual(asked, [['p/1', 'p/2', 'p/3', 'p/4'], ['p/2', 'p/4'], ['p/4']])
+  })
+})
+
 test('bodies become JSON where that is asked for', async () => {
   await play([batch([found(1, '{"é":1}')])], async (firn) => {
     const [result] = await firn.getMany([address(1)], { as: 'json' })

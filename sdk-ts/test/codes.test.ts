@@ -5,12 +5,13 @@ import { test } from 'node:test'
 
 import { ERROR_STATUS, LINE_ERROR_RETRYABLE } from '../src/codes.js'
 
-test('codes are those of the server', () => {
+test('every code of the server is known', () => {
   const source = readFileSync(join(process.cwd(), '../crates/types/src/error.rs'), 'utf8')
   const table = source.slice(source.indexOf('ErrorCode { status(u16)'), source.indexOf('LineErrorCode {'))
   const rows = [...table.matchAll(/^ {4}\w+ => "(\w+)", (\d{3}), /gm)]
   assert.ok(rows.length > 20)
-  assert.deepEqual(Object.fromEntries(rows.map(([, code, status]) => [code, Number(status)])), { ...ERROR_STATUS })
+  const known = new Map<string, number>(Object.entries(ERROR_STATUS))
+  for (const [, code = '', status] of rows) assert.equal(known.get(code), Number(status), code)
 })
 
 test('line codes are those of the server', () => {
