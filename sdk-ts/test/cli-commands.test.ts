@@ -1,7 +1,7 @@
 // The program as it is built, against the scripted server.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -255,6 +255,38 @@ test('import cuts smaller where the namespace takes less, and at a change of nam
     const received = await script.received()
     assert.deepEqual(received.map(({ body }) => body.trim().split('\n').length), [3, 2, 1, 1])
     assert.equal(new Set(received.map(({ headers }) => headers['idempotency-key'])).size, 4)
+  })
+})
+
+test('Ctrl-C ends with 130, and what was answered is known', async () => {
+  await play([taken, { does: 'wait' }], async ({ dir, script }) => {
+    writeFileSync(join(dir, 'all.ndjson'), [0, 1, 2].map(record).join('\n'))
+    const env = { PATH: process.env['PATH'] ?? '', FIRN_URL: script.baseUrl }
+    const child = spawn(process.execPath, [PROGRAM, 'import', 'all.ndjson', '--records-per-request', '1'], { cwd: dir, env })
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+    await script.arrived(2)
+    child.kill('SIGINT')
+    assert.equal(await ended, 130)
+    const state = JSON.parse(readFileSync(join(dir, 'all.ndjson.firn-import.json'), 'utf8')) as { requests: number; line: number }
+    assert.deepEqual([state.requests, state.line], [1, 2])
+  })
+})
+
+const hasTerminal = spawnSync('script', ['--version']).status === 0
+
+test('a terminal sees a bar with bytes, rate and time left, and text', { skip: !hasTerminal && 'no script(1) to make a terminal' }, async () => {
+  await play([taken], async ({ dir, script }) => {
+    mkdirSync(join(dir, 'site'))
+    for (let idx = 0; idx < 100; idx += 1) writeFileSync(join(dir, `site/${idx}.md`), 'x'.repeat(10_000))
+    const env = { PATH: process.env['PATH'] ?? '', FIRN_URL: script.baseUrl, TERM: 'xterm', COLUMNS: '120' }
+    const command = [process.execPath, PROGRAM, 'publish', 'site', '--ns', 'app.do', '--type', 'page'].join(' ')
+    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: dir, env })
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece))
+    assert.equal(await new Promise((resolve) => child.once('close', resolve)), 0, text)
+    assert.match(text, /[█░]{24} [\d.]+ [KM]?B of 1\.0 MB · [\d.]+ [KM]B\/s/)
+    assert.match(text, /· \d+ s left · \d+ records/)
+    assert.match(text, /✔.* 100 artifacts published, 1\.0 MB in /)
   })
 })
 

@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { importSdk } from "./sdk.mjs";
 import { System, inParallel, seeded, token } from "./system.mjs";
 
 const COUNT = 1_000;
@@ -14,9 +13,7 @@ const FAULT_SHARE = 0.2;
 let system;
 let sdk;
 before(async () => {
-  const entryPoints = [fileURLToPath(new URL("../../sdk-ts/src/index.ts", import.meta.url))];
-  const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", target: "es2022", write: false });
-  sdk = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+  sdk = await importSdk();
   system = await System.start();
 });
 after(() => system.stop());

@@ -7,8 +7,8 @@ import http from "node:http";
 import { dirname } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { findChromium, launch } from "../../scripts/chromium.mjs";
+import { bundleSdk, importSdk } from "./sdk.mjs";
 import { System, token } from "./system.mjs";
 
 const NS = "e2e.example";
@@ -58,10 +58,8 @@ document.body.dataset.done = "yes";
 }
 
 test("a page of another origin imports a module and a stylesheet from Firn, and the client reads in it with a token", { skip }, async (context) => {
-  const entryPoints = [fileURLToPath(new URL("../../sdk-ts/src/index.ts", import.meta.url))];
-  const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", target: "es2022", write: false });
-  files.set("/sdk.js", ["text/javascript", outputFiles[0].text]);
-  const { Firn } = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+  files.set("/sdk.js", ["text/javascript", await bundleSdk()]);
+  const { Firn } = await importSdk();
   const firn = new Firn({ baseUrl: system.origin, token: token() });
   await firn.publish([
     record("greeting", { esm: "import { name } from './lib/name.js';\nexport const greet = (who) => `Hello ${who}, from ${name}`;\n" }),

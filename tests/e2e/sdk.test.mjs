@@ -1,8 +1,7 @@
 // The TypeScript client against the whole system.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { importSdk } from "./sdk.mjs";
 import { System, token } from "./system.mjs";
 
 const NS = "e2e.example";
@@ -10,10 +9,7 @@ let system;
 let firn;
 let sdk;
 before(async () => {
-  // From its source, so that this does not depend on whether the package was built before.
-  const entryPoints = [fileURLToPath(new URL("../../sdk-ts/src/index.ts", import.meta.url))];
-  const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", target: "es2022", write: false });
-  sdk = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+  sdk = await importSdk();
   system = await System.start();
   firn = new sdk.Firn({ baseUrl: system.origin, token: () => token() });
 });
