@@ -1,5 +1,8 @@
 // The TypeScript client for end-to-end tests: from its source, so that they do not depend on whether it was built before.
-import { fileURLToPath } from "node:url";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 /** The library as one ES module's text, which runs anywhere. */
@@ -10,4 +13,14 @@ export async function bundleSdk() {
 }
 
 /** The library itself. */
-export const importSdk = async () => import(`data:text/javascript;base64,${Buffer.from(await bundleSdk()).toString("base64")}`);
+export async function importSdk() {
+  // From a file: a data URL would stand in every stack trace.
+  const dir = mkdtempSync(join(tmpdir(), "firn-sdk-"));
+  try {
+    const file = join(dir, "sdk.mjs");
+    writeFileSync(file, await bundleSdk());
+    return await import(pathToFileURL(file).href);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
