@@ -57,13 +57,14 @@ class Publish {
   }
 
   /** What is to be published; refused files end the command, unless the caller goes on without them. */
-  plan(): Plan {
+  plan(isNew: (group: Group) => boolean = () => true): Plan {
     const found = walk(this.#dir)
     const { type, prefix } = this.#options
     const plan = planGroups(found.files, { ns: this.#ns, type, prefix })
     const refused = [...plan.refused]
     // Read once before anything is sent: a file that cannot be stored must not be found half-way.
     const groups = plan.groups.filter((group) => {
+      if (!isNew(group)) return true
       try {
         const { inexact } = toRecord(group, (path) => this.#read(path))
         for (const path of inexact) this.#context.note(`${path}: its JSON is laid out in a way that a pull will not restore`)
@@ -191,9 +192,10 @@ class Publish {
   /** A bad file is told and does not end the watch; it is looked at again with the next change. */
   async #update(held: Map<string, string>): Promise<Map<string, string>> {
     try {
-      const { groups } = this.plan()
+      const isNew = (group: Group): boolean => held.get(group.id) !== fingerprint(group)
+      const { groups } = this.plan(isNew)
       const now = new Map(groups.map((group) => [group.id, fingerprint(group)]))
-      const changed = groups.filter((group) => held.get(group.id) !== fingerprint(group))
+      const changed = groups.filter(isNew)
       const removed = [...held.keys()].filter((id) => !now.has(id))
       if (changed.length + removed.length > 0) await this.send(changed, removed)
       return now
