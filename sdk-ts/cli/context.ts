@@ -138,5 +138,5 @@ export function size(bytes: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB']
   let unit = 0
   for (; bytes >= 1000 && unit < units.length - 1; unit += 1) bytes /= 1000
-  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${units[unit]}`
+  return `${unit === 0 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`
 }

@@ -190,7 +190,8 @@ class Import {
     const { requests, records, accepted, unchanged, rejected } = this.#state
     this.#context.print({ requests, records, accepted, unchanged, rejected, resumed: this.#isResumed }, () => {
       const same = unchanged === 0 ? '' : ` (${count(unchanged)} unchanged)`
-      return `${colors.green('✔')} ${plural(accepted, 'record')} imported${same}, ${count(rejected)} rejected`
+      const mark = rejected === 0 ? colors.green('✔') : colors.yellow('!')
+      return `${mark} ${plural(accepted, 'record')} imported${same}, ${count(rejected)} rejected`
     })
     for (const line of this.#shown) this.#context.note(line)
     if (rejected > 0) throw new Exit(EXIT.rejected)

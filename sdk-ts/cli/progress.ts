@@ -2,7 +2,7 @@
 
 import { SingleBar } from 'cli-progress'
 
-import { count, size, type Context } from './context.js'
+import { plural, size, type Context } from './context.js'
 
 /** Shows how far something has come. */
 export interface Progress {
@@ -23,7 +23,7 @@ export function startProgress(context: Context, totalBytes: number): Progress {
       const seconds = (performance.now() - started) / 1000
       const rate = value / Math.max(seconds, 0.001)
       const left = value === 0 ? '' : ` · ${duration((total - value) / rate)} left`
-      const done = `${size(value)} of ${size(total)} · ${size(rate)}/s${left} · ${count(records)} records`
+      const done = `${size(value)} of ${size(total)} · ${size(rate)}/s${left} · ${plural(records, 'record')}`
       return `${'█'.repeat(cells)}${'░'.repeat(24 - cells)} ${done}`
     },
   })

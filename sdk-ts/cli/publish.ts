@@ -112,7 +112,8 @@ class Publish {
       const those = [unchanged > 0 ? `${count(unchanged)} unchanged` : '', deleted > 0 ? `${count(deleted)} deleted` : ''].filter(Boolean)
       const what = `${plural(accepted, 'artifact')} published${those.length === 0 ? '' : ` (${those.join(', ')})`}`
       const many = requests > 1 ? `, in ${requests} requests, each all or nothing` : ''
-      return `${context.colors.green('✔')} ${what}, ${size(total)} in ${seconds.toFixed(1)} s${many}`
+      const mark = rejected === 0 ? context.colors.green('✔') : context.colors.yellow('!')
+      return `${mark} ${what}, ${size(total)} in ${seconds.toFixed(1)} s${many}`
     })
     if (rejected === 0) return
     for (const { record, code, detail } of errors.slice(0, SHOWN_MAX)) context.note(`${record.id}: ${detail ?? code}`)

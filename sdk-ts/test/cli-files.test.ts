@@ -136,5 +136,5 @@ test('names on the command line', () => {
     assert.throws(() => parse(wrong), /It must be/)
   }
   assert.equal(splitExtension('.md'), undefined)
-  assert.deepEqual([size(999), size(1_500), size(2_345_678)], ['999 B', '1.5 KB', '2.3 MB'])
+  assert.deepEqual([size(998.7), size(1_500), size(2_345_678)], ['999 B', '1.5 KB', '2.3 MB'])
 })
