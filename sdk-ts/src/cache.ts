@@ -9,6 +9,9 @@ export interface CachedRequest extends RequestInit {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** Sends a request, to where it goes anyway. */
+export type Send = (init: CachedRequest) => Promise<Response>
+
 const BYTES_MAX = 16 * 1024 * 1024
 
 interface Entry {
@@ -41,13 +44,13 @@ export class Cache {
   }
 
   /** Answers a GET, of itself where it may. */
-  async fetch(send: typeof fetch, url: string, init: CachedRequest): Promise<Response> {
+  async fetch(send: Send, url: string, init: CachedRequest): Promise<Response> {
     const key = `${init.headers['authorization'] ?? ''} ${url}`
     const held = this.#entries.get(key)
     if (held !== undefined && this.#now() < held.freshUntilMs) return this.#use(key, held)
     const writes = this.#writes
     const etag = held?.headers.get('etag')
-    const response = await send(url, etag ? { ...init, headers: { ...init.headers, 'if-none-match': etag } } : init)
+    const response = await send(etag ? { ...init, headers: { ...init.headers, 'if-none-match': etag } } : init)
     const freshMs = freshnessMs(response.headers)
     // What was asked before a write may be what the write replaced.
     const freshUntilMs = writes === this.#writes ? this.#now() + (freshMs ?? 0) : 0

@@ -1,6 +1,6 @@
 import type { IngestAnswer } from './answer.js'
 import { getMany, type GetManyOptions, type ManyContent } from './batch.js'
-import { contentHead, readBody } from './content.js'
+import { checkType, contentHead, readBody } from './content.js'
 import type { Bodies, ConditionalContent, Content, ContentHead, GetOptions } from './content.js'
 import { ANSWER_BYTES_MAX, InvalidInputError, ResponseError, readJson } from './errors.js'
 import { Body, checkLimits, encodeLine, recordsOf, type Limits, type RecordSource } from './lines.js'
@@ -127,6 +127,7 @@ export class Firn {
           ...(ifNoneMatch === undefined && as !== 'stream' && options.fresh !== true ? { cache: 'read' as const } : {}),
           ...(ifNoneMatch === undefined ? {} : { headers: { 'if-none-match': ifNoneMatch } }),
           takes: ({ ok, status }) => ok || (status === 304 && ifNoneMatch !== undefined),
+          check: (response) => checkType(address.ext, response),
           read: async (response, attempt) => {
             const head = contentHead(response)
             // A server or a cache may also answer with the whole of it.
@@ -146,7 +147,8 @@ export class Firn {
   head(address: ContentAddress, options: CallOptions & ReadOptions = {}): Call<ContentHead> {
     return call(async () => {
       const url = this.url(address, options)
-      return this.#transport.send({ method: 'HEAD', url, takes: ({ ok }) => ok, read: contentHead }, options)
+      const check = (response: Response): void => checkType(address.ext, response)
+      return this.#transport.send({ method: 'HEAD', url, takes: ({ ok }) => ok, check, read: contentHead }, options)
     })
   }
 
@@ -155,7 +157,8 @@ export class Firn {
     return call(async () => {
       const url = this.url(address, options)
       const takes = ({ ok, status }: Response): boolean => ok || status === 404 || status === 410
-      return this.#transport.send({ method: 'HEAD', url, takes, read: ({ ok }) => ok }, options)
+      const check = (response: Response): void => checkType(address.ext, response)
+      return this.#transport.send({ method: 'HEAD', url, takes, check, read: ({ ok }) => ok }, options)
     })
   }
 

@@ -1,6 +1,6 @@
-import { InvalidAnswerError } from './errors.js'
+import { InvalidAnswerError, mediaType } from './errors.js'
 import type { Attempt, CallOptions } from './transport.js'
-import type { ReadOptions } from './url.js'
+import type { Extension, ReadOptions } from './url.js'
 
 /** What a representation can be read as. A stream is not repeated once it has begun. */
 export interface Bodies {
@@ -45,6 +45,23 @@ export interface Unchanged {
 
 /** What a conditional read gives. */
 export type ConditionalContent<T> = Content<T> | Unchanged
+
+const MEDIA_TYPES: { readonly [E in Extension]?: string } = {
+  md: 'text/markdown',
+  mdx: 'text/mdx',
+  html: 'text/html',
+  css: 'text/css',
+  js: 'text/javascript',
+  mjs: 'text/javascript',
+  'd.ts': 'application/typescript',
+}
+
+/** @throws InvalidAnswerError if an answer has another type than the representation: a portal's page, say */
+export function checkType(ext: Extension, { headers }: Response): void {
+  const type = mediaType(headers)
+  const expected = MEDIA_TYPES[ext] ?? 'application/json'
+  if (type !== expected) throw new InvalidAnswerError(`The answer is ${type || 'of no type'}, not ${expected}`)
+}
 
 /** Reads the headers of an answer. */
 export function contentHead({ headers }: Response): ContentHead {

@@ -1,4 +1,4 @@
-import { Cache, type CacheOptions } from './cache.js'
+import { Cache, type CacheOptions, type Send } from './cache.js'
 import { ConnectionError, InvalidAnswerError, InvalidInputError, ResponseError, TimeoutError } from './errors.js'
 import { isFirnError, responseError } from './errors.js'
 
@@ -51,6 +51,8 @@ export interface Exchange<T> {
   readonly cache?: 'read' | 'expire'
   /** Whether an answer is read; any other becomes an error. */
   readonly takes: (response: Response) => boolean
+  /** Throws if what is read is no answer of Firn's; then nothing of it is kept. */
+  readonly check?: (response: Response) => void
   readonly read: (response: Response, attempt: Attempt) => T | Promise<T>
 }
 
@@ -118,13 +120,18 @@ export class Transport {
   }
 
   async #attempt<T>(exchange: Exchange<T>, attempt: Attempt): Promise<Answered<T>> {
-    const { method, url, headers, body, takes, read, cache } = exchange
+    const { method, url, headers, body, takes, check, read, cache } = exchange
     try {
       const token = typeof this.#token === 'function' ? await attempt.callers(this.#token) : this.#token
       const all = token === undefined ? { ...headers } : { ...headers, authorization: `Bearer ${token}` }
       const init = { method, headers: all, signal: attempt.signal, ...(body === undefined ? {} : { body }) }
       const held = cache === 'read' ? this.#cache : undefined
-      const response = await (held === undefined ? this.#fetch(url, init) : held.fetch(this.#fetch, url, init))
+      const send: Send = async (request) => {
+        const answer = await this.#fetch(url, request)
+        if (answer.ok) check?.(answer)
+        return answer
+      }
+      const response = await (held === undefined ? send(init) : held.fetch(send, url, init))
       if (!takes(response)) throw await responseError(response, attempt.signal)
       return { data: await read(response, attempt), response }
     } catch (cause) {

@@ -107,7 +107,7 @@ test('get prints what was stored, and the exit status says what was wrong', asyn
 test('head, list and versions are lines of JSON in a pipe, and text where that is asked for', async () => {
   const page = answer(200, '{"items":[{"id":"a","version":"1","size_bytes":1500},{"id":"b","version":"2"}],"cursor":"x"}')
   const last = answer(200, '{"items":[{"id":"c","version":"3"}]}')
-  const head = answer(200, '', { etag: '"5.md"', 'content-length': '7' })
+  const head = answer(200, '', { etag: '"5.md"', 'content-length': '7', 'content-type': 'text/markdown' })
   await play([page, last, page, answer(200, '{"items":[{"version":"9","deleted":true}]}'), head, head], async ({ firn }) => {
     assert.deepEqual((lines((await firn(['list', 'app.do/page', '--prefix', 'x'])).stdout) as { id: string }[]).map(({ id }) => id), ['a', 'b', 'c'])
     assert.equal((await firn(['list', 'app.do/page', '--max', '1', '--no-json'])).stdout, 'a  1  1.5 KB\n')

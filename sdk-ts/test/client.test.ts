@@ -234,6 +234,22 @@ test('read is repeated when its body breaks off; a stream says so instead', asyn
   })
 })
 
+test('a page of something between here and the server is no representation, and is asked for again', async () => {
+  const portal = answer(200, '<html>', { 'content-type': 'text/html', 'cache-control': 'max-age=60' })
+  for (const cache of [false, true]) {
+    await play([portal, text('whole')], async ({ firn, clock }) => {
+      assert.equal((await firn.get(ADDRESS)).body, 'whole')
+      assert.deepEqual(clock.waits, [750])
+    }, { cache })
+  }
+  await play([portal], async ({ firn }) => {
+    await assert.rejects(firn.get(ADDRESS, { as: 'stream' }), named('InvalidAnswerError'))
+    await assert.rejects(firn.head(ADDRESS), named('InvalidAnswerError'))
+    await assert.rejects(firn.exists(ADDRESS), named('InvalidAnswerError'))
+    assert.equal((await firn.get({ ...ADDRESS, ext: 'html' })).body, '<html>')
+  })
+})
+
 test('conditional read sends the tag; 304 and an equal tag are unchanged', async () => {
   const etag = '"5.md"'
   await play([answer(304, '', { etag }), text('x', { etag }), text('new', { etag: '"6.md"' })], async ({ firn, script }) => {
@@ -249,7 +265,7 @@ test('conditional read sends the tag; 304 and an equal tag are unchanged', async
 })
 
 test('head and exists ask for headers only', async () => {
-  const status = (code: number): Step => answer(code, '', { etag: '"5.md"' })
+  const status = (code: number): Step => answer(code, '', { etag: '"5.md"', 'content-type': 'text/markdown' })
   await play([status(200), status(200), status(404), status(410), status(401)], async ({ firn, script }) => {
     assert.equal((await firn.head(ADDRESS)).etag, '"5.md"')
     assert.deepEqual([await firn.exists(ADDRESS), await firn.exists(ADDRESS), await firn.exists(ADDRESS)], [true, false, false])

@@ -50,7 +50,7 @@ async function serve(scripts, pages, request, response) {
   script.received.push({ method: request.method, url, headers: request.headers, body })
   for (const tell of script.watchers.splice(0)) tell()
   const step = script.steps.length > 1 ? script.steps.shift() : script.steps[0]
-  play(step, body, response)
+  play(step, { url, body }, response)
 }
 
 function control(scripts, { method, id, what, count, bytes }, response) {
@@ -72,7 +72,7 @@ function control(scripts, { method, id, what, count, bytes }, response) {
   tell()
 }
 
-function play(step, body, response) {
+function play(step, { url, body }, response) {
   switch (step.does) {
     case 'answer':
       return response.writeHead(step.status, step.headers).end(step.body === '' ? undefined : step.body)
@@ -86,11 +86,13 @@ function play(step, body, response) {
     case 'reset':
       return response.destroy()
     case 'reset mid-body':
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '500' })
+      response.writeHead(200, { 'content-type': typeOf(url), 'content-length': '500' })
       return response.write('{"accepted":', () => response.destroy())
     case 'open':
-      return response.writeHead(200, { 'content-type': 'text/plain' }).write(step.body)
+      return response.writeHead(200, { 'content-type': typeOf(url) }).write(step.body)
     case 'wait':
       return undefined
   }
 }
+
+const typeOf = (url) => (/\.md(\?|$)/.test(url) ? 'text/markdown' : 'application/json')
