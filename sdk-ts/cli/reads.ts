@@ -1,8 +1,6 @@
 // firn get, head, list, versions.
 
-import { createWriteStream } from 'node:fs'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { writeFileSync } from 'node:fs'
 
 import type { ContentHead } from '../src/content.js'
 import type { ArtifactInfo, Pages, VersionInfo } from '../src/pages.js'
@@ -31,20 +29,10 @@ export async function get(context: Context, address: ContentAddress, { fresh, ma
     const { unchanged: _, ...content } = await firn.get(address, options)
     return void process.stdout.write(`${JSON.stringify({ ...address, ...content })}\n`)
   }
-  const { body } = await firn.get(address, { ...options, as: 'stream' })
-  // The signal reaches the body through the call.
-  const source = Readable.from(chunks(body))
-  if (output === undefined) await pipeline(source, process.stdout, { end: false })
-  else await pipeline(source, createWriteStream(output))
-}
-
-async function* chunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader()
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    yield value
-  }
+  // Not as a stream: an artifact is small, and what breaks off is asked for again before anything is written.
+  const { body } = await firn.get(address, { ...options, as: 'bytes' })
+  if (output === undefined) await new Promise<void>((done) => process.stdout.write(body, () => done()))
+  else writeFileSync(output, body)
 }
 
 export async function head(context: Context, address: ContentAddress, { fresh, maxAge }: ReadFlags): Promise<void> {
