@@ -2,8 +2,8 @@
 //! setting nor the binding that they need.
 
 use firn_api::http::RequestHead;
-use firn_platform::Setting;
-use worker::{Env, Method, Request, RequestInit, Response, Result};
+use firn_platform::{Setting, post};
+use worker::{Env, Error, Request, Response, Result};
 
 /// Answers what only the development origin answers; `None` elsewhere.
 pub(crate) async fn route(head: &RequestHead, request: &Request, env: &Env) -> Result<Option<Response>> {
@@ -19,8 +19,6 @@ pub(crate) async fn route(head: &RequestHead, request: &Request, env: &Env) -> R
     }
     let flushed = lake.fetch_request(request.clone()?).await?;
     // What serve holds of the tables' pointers is older than this flush.
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post);
-    env.service("SERVE")?.fetch("http://serve/$.dev/forget", Some(init)).await?;
+    post(env, "SERVE", "http://serve/$.dev/forget").await.map_err(Error::RustError)?;
     Ok(Some(flushed))
 }

@@ -13,6 +13,11 @@ export async function callPurge(purger, message) {
   await purger.purge(message.slice());
 }
 
+/** Posts nothing to the Worker behind a service binding. */
+export async function postTo(service, url) {
+  await service.fetch(url, { method: "POST" });
+}
+
 /** The bytes under a key of KV, or undefined. */
 export async function kvGet(namespace, key) {
   const value = await namespace.get(key, "arrayBuffer");

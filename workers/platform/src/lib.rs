@@ -11,6 +11,7 @@ mod keys;
 mod kv;
 mod ledger;
 mod purge;
+mod service;
 mod settings;
 mod timer;
 
@@ -25,6 +26,7 @@ pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
 pub use kv::Kv;
 pub use ledger::{call_ledger, has_ledgers};
 pub use purge::{call_purge, queue_purge};
+pub use service::post;
 pub use settings::Setting;
 pub use timer::Timer;
 

@@ -58,17 +58,17 @@ impl Tally {
 
     /// Adds an error that is about no record of its own.
     pub(super) fn note(&mut self, report: LineReport) {
-        // Chunks fail out of order, so the list is cut to its first lines only when it has twice as many.
-        self.errors.push(report);
-        if self.errors.len() >= 2 * LINE_ERRORS_MAX {
-            self.cut();
+        // Chunks fail out of order.
+        let idx = self.errors.partition_point(|earlier| earlier.line <= report.line);
+        if idx < LINE_ERRORS_MAX {
+            self.errors.insert(idx, report);
+            self.errors.truncate(LINE_ERRORS_MAX);
         }
     }
 
     /// Nothing was taken after all: all records are rejected, those of `lines` for no fault of their own. What is
     /// wrong with the others comes first, if there is more than the list holds.
     pub(super) fn reject_taken(&mut self, lines: &Lines, code: LineErrorCode, detail: &str) {
-        self.cut();
         self.accepted = 0;
         self.rejected += lines.count;
         let room = LINE_ERRORS_MAX.saturating_sub(self.errors.len());
@@ -79,13 +79,7 @@ impl Tally {
 
     /// The listed errors.
     pub(super) fn take_errors(&mut self) -> Vec<LineReport> {
-        self.cut();
         std::mem::take(&mut self.errors)
-    }
-
-    fn cut(&mut self) {
-        self.errors.sort_by_key(|e| e.line);
-        self.errors.truncate(LINE_ERRORS_MAX);
     }
 }
 

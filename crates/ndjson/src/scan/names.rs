@@ -95,7 +95,38 @@ fn first_repeated_pairwise<'v>(names: &[Name], value: impl Fn(&Name) -> &'v [u8]
 }
 
 fn first_repeated_sorted<'v>(names: &mut [Name], value: impl Fn(&Name) -> &'v [u8]) -> Option<u32> {
-    names.sort_unstable_by(|a, b| value(a).cmp(value(b)).then(a.start_idx.cmp(&b.start_idx)));
+    heap_sort(names, &|a, b| (value(a), a.start_idx) < (value(b), b.start_idx));
     let neighbours = names.iter().zip(names.iter().skip(1));
     neighbours.filter(|(a, b)| value(a) == value(b)).map(|(_, b)| b.start_idx).min()
+}
+
+/// Sorts in place, whatever the order before, in n log n steps. For objects of so many names that how fast hardly
+/// matters; the standard library's sort is 5 KB of a Worker.
+fn heap_sort<T>(items: &mut [T], is_less: &dyn Fn(&T, &T) -> bool) {
+    for root in (0..items.len() / 2).rev() {
+        sift_down(items, root, is_less);
+    }
+    for end in (1..items.len()).rev() {
+        items.swap(0, end);
+        sift_down(items.get_mut(..end).unwrap_or_default(), 0, is_less);
+    }
+}
+
+/// Moves the item at `root` below its larger children, until none is.
+fn sift_down<T>(items: &mut [T], mut root: usize, is_less: &dyn Fn(&T, &T) -> bool) {
+    loop {
+        let mut largest = root;
+        for child in [2 * root + 1, 2 * root + 2] {
+            if let (Some(item), Some(than)) = (items.get(child), items.get(largest))
+                && is_less(than, item)
+            {
+                largest = child;
+            }
+        }
+        if largest == root {
+            return;
+        }
+        items.swap(root, largest);
+        root = largest;
+    }
 }
