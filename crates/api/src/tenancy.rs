@@ -1,6 +1,6 @@
 //! What applies to a namespace: its configuration, its rate, and the terms of a request that follow.
 
-use firn_ledger::admit::Allowance;
+use firn_ledger::admit::{Admission, Allowance, Quota};
 use firn_types::{
     error::ErrorCode, key::Namespace, mode::Mode, tenant::TenantConfig, visibility::Visibility,
 };
@@ -13,6 +13,8 @@ use crate::{
     },
     problem::Problem,
 };
+
+const DAY_SECS: u32 = 86_400;
 
 /// What the deployment knows of its namespaces.
 #[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
@@ -73,22 +75,39 @@ pub async fn allowed(
             record_count_max: config.records_per_request,
             body_len_bytes_max: config.request_len_bytes,
         },
-        allowance: Allowance {
-            requests_per_minute: config.requests_per_minute,
-            records_per_day: None,
-            len_bytes_per_day: None,
-        },
+        allowance: allowance(&config),
     })
 }
 
-/// 429 with the fields of the `RateLimit` draft of the IETF.
-pub(crate) fn rate_limited(limit: u64, retry_after_secs: u64) -> Problem {
-    Problem::new(
-        ErrorCode::RateLimited,
-        format!("at most {limit} requests a minute are allowed in this namespace"),
-    )
-    .with_member("limit", limit)
-    .with_header("Retry-After", retry_after_secs.to_string())
-    .with_header("RateLimit-Policy", format!(r#""namespace";q={limit};w=60"#))
-    .with_header("RateLimit", format!(r#""namespace";r=0;t={retry_after_secs}"#))
+/// What a namespace's ledger counts its requests against.
+pub const fn allowance(config: &TenantConfig) -> Allowance {
+    Allowance {
+        requests_per_minute: config.requests_per_minute,
+        records_per_day: config.records_per_day,
+        len_bytes_per_day: config.len_bytes_per_day,
+    }
+}
+
+/// Why a ledger did not admit a request: 429 with the fields of the `RateLimit` draft of the IETF; `None` where it did.
+pub(crate) fn refused(admission: Admission, allowance: &Allowance) -> Option<Problem> {
+    let (code, what, limit, window_secs, retry_after_secs) = match admission {
+        Admission::Admitted { .. } => return None,
+        Admission::RateLimited { retry_after_secs } => {
+            (ErrorCode::RateLimited, "requests a minute", allowance.requests_per_minute, 60, retry_after_secs)
+        }
+        Admission::QuotaSpent { quota: Quota::Records, retry_after_secs } => {
+            let limit = allowance.records_per_day.unwrap_or_default();
+            (ErrorCode::QuotaSpent, "records a day", limit, DAY_SECS, retry_after_secs)
+        }
+        Admission::QuotaSpent { quota: Quota::LenBytes, retry_after_secs } => {
+            let limit = allowance.len_bytes_per_day.unwrap_or_default();
+            (ErrorCode::QuotaSpent, "bytes of records a day", limit, DAY_SECS, retry_after_secs)
+        }
+    };
+    let problem = Problem::new(code, format!("at most {limit} {what} are allowed in this namespace"))
+        .with_member("limit", limit)
+        .with_header("Retry-After", retry_after_secs.to_string())
+        .with_header("RateLimit-Policy", format!(r#""namespace";q={limit};w={window_secs}"#))
+        .with_header("RateLimit", format!(r#""namespace";r=0;t={retry_after_secs}"#));
+    Some(problem)
 }

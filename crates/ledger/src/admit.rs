@@ -22,6 +22,16 @@ pub struct Allowance {
     pub len_bytes_per_day: Option<u64>,
 }
 
+/// What a quota counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Quota {
+    /// Records.
+    Records,
+    /// Bytes of their JSON.
+    LenBytes,
+}
+
 /// Whether a request is within its allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -38,6 +48,8 @@ pub enum Admission {
     },
     /// A quota is spent; it was not counted.
     QuotaSpent {
+        /// Which.
+        quota: Quota,
         /// Seconds until the next day, at least 1.
         retry_after_secs: u64,
     },
@@ -67,14 +79,15 @@ impl Ledger {
     pub fn admit(&self, now: Micros, allowance: &Allowance) -> Result<Admission, LedgerError> {
         let now = instant(now);
         self.write(|| {
-            for (name, limit) in
-                [(RECORDS, allowance.records_per_day), (LEN_BYTES, allowance.len_bytes_per_day)]
-            {
+            for (quota, name, limit) in [
+                (Quota::Records, RECORDS, allowance.records_per_day),
+                (Quota::LenBytes, LEN_BYTES, allowance.len_bytes_per_day),
+            ] {
                 let Some(limit) = limit else { continue };
                 let window = self.window(name, now, DAY)?;
                 if window.count >= limit {
                     let retry_after_secs = window.left_secs(now, DAY);
-                    return Ok(Admission::QuotaSpent { retry_after_secs });
+                    return Ok(Admission::QuotaSpent { quota, retry_after_secs });
                 }
             }
             let window = self.window(REQUESTS, now, MINUTE)?;

@@ -9,7 +9,7 @@ use crate::{
     Ledger, LedgerError,
     limits::{ANSWER_KEPT, LEASE, SECOND},
     row::{instant, stored},
-    sql::{Param, Row},
+    sql::Param,
 };
 
 /// A request that begins.
@@ -148,13 +148,22 @@ impl Ledger {
         })
     }
 
-    /// Asks whether a chunk must be sent, and renews the lease. In bulk, before every send; otherwise only needed
-    /// where chunks may have been taken before (a continued or a finished request), because a stage checks by itself.
+    /// Asks whether a chunk must be sent, and renews the lease. In bulk before every send, which it notes: from then on
+    /// the chunk may be in the stream, and another one in its place would be other rows under the same versions.
+    /// There a mismatch ends the lease, so that no chunk beside it is sent, and a request with the right body may take over.
+    /// Otherwise only needed where chunks may have been taken before (a continued or a finished request), because a
+    /// stage checks by itself.
     pub fn offer(&self, now: Micros, lease: Lease, idx: u64, digest: &[u8]) -> Result<Offered, LedgerError> {
         self.write(|| {
             let ingest = self.held(lease)?;
             let offered = self.compare(lease, idx, digest)?;
             if ingest.state == RUNNING {
+                let is_bulk = ingest.mode == mode_code(Mode::Bulk);
+                match offered {
+                    Offered::Wanted if is_bulk => self.note_chunk(lease, idx, digest, 0)?,
+                    Offered::Mismatch if is_bulk => return self.fence(lease).map(|()| offered),
+                    _ => {}
+                }
                 self.extend_lease(instant(now), lease, 0, 0)?;
             }
             Ok(offered)
@@ -202,7 +211,7 @@ impl Ledger {
             if self.compare(lease, idx, digest)? != Offered::Wanted {
                 return Ok(());
             }
-            self.note_chunk(lease, idx, digest)?;
+            self.note_chunk(lease, idx, digest, 1)?;
             self.use_up(now, record_count, len_bytes)?;
             self.extend_lease(now, lease, 1, record_count)
         })
@@ -281,6 +290,15 @@ impl Ledger {
         self.meta("epoch")
     }
 
+    /// Takes the lease away from its holder, and gives it to whoever asks next.
+    fn fence(&self, lease: Lease) -> Result<(), LedgerError> {
+        let epoch = self.next_epoch()?;
+        self.run(
+            "UPDATE ingests SET epoch = ?2, until = 0 WHERE ingest = ?1",
+            &[Param::Int(lease.ingest), Param::Int(epoch)],
+        )
+    }
+
     /// The request of a lease, running or finished.
     pub(crate) fn held(&self, lease: Lease) -> Result<Ingest, LedgerError> {
         let found = self.one(
@@ -307,21 +325,29 @@ impl Ledger {
 
     pub(crate) fn compare(&self, lease: Lease, idx: u64, digest: &[u8]) -> Result<Offered, LedgerError> {
         let taken = self.one(
-            "SELECT digest FROM chunks WHERE ingest = ?1 AND idx = ?2",
+            "SELECT digest, taken FROM chunks WHERE ingest = ?1 AND idx = ?2",
             &[Param::Int(lease.ingest), Param::Int(stored(idx))],
-            Row::blob,
+            |row| (row.blob(), row.int()),
         )?;
         Ok(match taken {
-            None => Offered::Wanted,
-            Some(taken) if taken == digest => Offered::Taken,
-            Some(_) => Offered::Mismatch,
+            Some((noted, _)) if noted != digest => Offered::Mismatch,
+            None | Some((_, 0)) => Offered::Wanted,
+            Some(_) => Offered::Taken,
         })
     }
 
-    pub(crate) fn note_chunk(&self, lease: Lease, idx: u64, digest: &[u8]) -> Result<(), LedgerError> {
+    /// `taken` is 0 or 1.
+    pub(crate) fn note_chunk(
+        &self,
+        lease: Lease,
+        idx: u64,
+        digest: &[u8],
+        taken: i64,
+    ) -> Result<(), LedgerError> {
         self.run(
-            "INSERT INTO chunks (ingest, idx, digest) VALUES (?1, ?2, ?3)",
-            &[Param::Int(lease.ingest), Param::Int(stored(idx)), Param::Blob(digest)],
+            "INSERT INTO chunks (ingest, idx, digest, taken) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (ingest, idx) DO UPDATE SET taken = excluded.taken",
+            &[Param::Int(lease.ingest), Param::Int(stored(idx)), Param::Blob(digest), Param::Int(taken)],
         )
     }
 

@@ -17,7 +17,7 @@
 //! 4. [`commit`](Ledger::commit) with the number of chunks of the whole body. `Conflicts`: 409; `Mismatch`: 422. `Done`
 //!    means that everything is visible and will reach the lake; the answer was stored in the same transaction. It may
 //!    be repeated if its answer was lost. Then set the alarm ([`next_alarm`](Ledger::next_alarm)) and page through
-//!    [`touched`](Ledger::touched) to purge, or ask for [`touched_types`](Ledger::touched_types).
+//!    [`touched`](Ledger::touched) to purge.
 //! 5. Anything but `Done` at any step: [`abort`](Ledger::abort), and set the alarm. It is as if the request had never
 //!    been. Exceptions: after a `Mismatch` of a continued request nothing of the first attempt should be lost to a
 //!    stranger's body, so [`pause`](Ledger::pause); after [`LedgerError::LeaseLost`] nothing is to be done (409).

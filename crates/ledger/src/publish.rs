@@ -99,13 +99,6 @@ pub struct Touched {
     pub version: i64,
 }
 
-impl Summary {
-    /// The first version given, and the one after the last.
-    fn range(&self) -> Option<(i64, i64)> {
-        self.first_version.map(|first| (first, first.saturating_add(stored(self.written_count))))
-    }
-}
-
 impl Touched {
     pub(crate) fn of(row: &mut Row) -> Self {
         Self { artifact_type: row.text(), id: row.text(), version: row.int() }
@@ -162,7 +155,7 @@ impl Ledger {
             for row in chunk.rows {
                 self.stage_row(lease, owner, row)?;
             }
-            self.note_chunk(lease, chunk.idx, chunk.digest)?;
+            self.note_chunk(lease, chunk.idx, chunk.digest, 1)?;
             self.add_meta("held_len_bytes", stored(len_bytes))?;
             self.extend_lease(instant(now), lease, 1, row_count)?;
             Ok(Staged::Taken)
@@ -337,9 +330,9 @@ impl Ledger {
         Ok(Summary { chunk_count, written_count, unchanged_count, first_version })
     }
 
-    /// The artifacts that a commit touched, from `from_version` on, at most `count` and at most
-    /// [`PAGE_ROW_COUNT_MAX`]. An artifact written twice is there twice. Good for a minute after the commit: content
-    /// that was confirmed and left is not listed any more.
+    /// The artifacts that a commit wrote, each once with the last version that it has of this commit, from `from_version`
+    /// on, at most `count` and at most [`PAGE_ROW_COUNT_MAX`]. Good for a minute after the commit: content that was
+    /// confirmed and left is not listed any more.
     pub fn touched(
         &self,
         summary: &Summary,
@@ -347,10 +340,13 @@ impl Ledger {
         count: u64,
     ) -> Result<Vec<Touched>, LedgerError> {
         let mut touched = Vec::new();
-        let Some((first, end)) = summary.range() else { return Ok(touched) };
+        let Some(first) = summary.first_version else { return Ok(touched) };
+        let end = first.saturating_add(stored(summary.written_count));
         self.each(
             "SELECT k.type, k.id, o.version FROM outbox o JOIN keys k ON k.key = o.key \
-             WHERE o.version >= ?1 AND o.version < ?2 ORDER BY o.version LIMIT ?3",
+             WHERE o.version >= ?1 AND o.version < ?2 AND NOT EXISTS \
+             (SELECT 1 FROM versions v WHERE v.key = o.key AND v.version > o.version AND v.version < ?2) \
+             ORDER BY o.version LIMIT ?3",
             &[
                 Param::Int(first.max(from_version)),
                 Param::Int(end),
@@ -362,22 +358,5 @@ impl Ledger {
             },
         )?;
         Ok(touched)
-    }
-
-    /// The types of the artifacts that a commit touched, each once, at most `count` of them. Good for as long as
-    /// [`Self::touched`].
-    pub fn touched_types(&self, summary: &Summary, count: u64) -> Result<Vec<String>, LedgerError> {
-        let mut types = Vec::new();
-        let Some((first, end)) = summary.range() else { return Ok(types) };
-        self.each(
-            "SELECT DISTINCT k.type FROM outbox o JOIN keys k ON k.key = o.key \
-             WHERE o.version >= ?1 AND o.version < ?2 LIMIT ?3",
-            &[Param::Int(first), Param::Int(end), Param::Int(stored(count))],
-            &mut |row| {
-                types.push(row.text());
-                ControlFlow::Continue(())
-            },
-        )?;
-        Ok(types)
     }
 }

@@ -6,7 +6,7 @@
 //! owners     (issuer, org, sub) <-> owner
 //! outbox     version -> content, lane, due  versions whose content the ledger still holds
 //! content    content -> row text            written once by a stage, deleted once
-//! ingests    requests: lease, reserved range, answer        chunks    their digests
+//! ingests    requests: lease, reserved range, answer        chunks    their digests, and whether they were taken
 //! staged     (ingest, line) -> what becomes a version at commit
 //! tables     table -> snapshot followed     files     path <-> file     deleted_rows  positions deleted by others
 //! meta       counters and the schema's version
@@ -15,10 +15,10 @@
 use crate::{Ledger, LedgerError, sql::Param};
 
 /// The version that this code reads and writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Statements that make version `n + 1` out of version `n`, by `n`. An entry, once released, never changes.
-pub(crate) const MIGRATIONS: [&[&str]; 1] = [V1];
+pub(crate) const MIGRATIONS: [&[&str]; 2] = [V1, V2];
 
 const V1: &[&str] = &[
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -59,18 +59,24 @@ const V1: &[&str] = &[
     "CREATE TABLE counters (name TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
+// 0: a chunk of bulk that is on its way to the stream.
+const V2: &[&str] = &["ALTER TABLE chunks ADD COLUMN taken INTEGER NOT NULL DEFAULT 1"];
+
 impl Ledger {
-    /// Whether there are tables of this version. Writes nothing.
+    /// Whether there are tables. Makes none, but brings those of an earlier version up to this one: a read must see what
+    /// they hold.
     pub(crate) fn is_ready(&self) -> Result<bool, LedgerError> {
-        if self.ready.get() {
-            return Ok(true);
+        if !self.ready.get() {
+            let found = self.stored_schema_version()?;
+            if (1..SCHEMA_VERSION).contains(&found) {
+                self.migrate(&MIGRATIONS)?;
+            }
+            self.ready.set(found > 0);
         }
-        let ready = self.stored_schema_version()? == SCHEMA_VERSION;
-        self.ready.set(ready);
-        Ok(ready)
+        Ok(self.ready.get())
     }
 
-    /// Makes the tables, or brings them up to this version, in one transaction.
+    /// Makes the tables where there are none, in one transaction.
     pub(crate) fn prepare(&self) -> Result<(), LedgerError> {
         if self.is_ready()? {
             return Ok(());

@@ -47,7 +47,7 @@ codes! {
     InvalidMode => "invalid_mode", 400, "The mode is not valid";
     /// `Idempotency-Key` is malformed.
     InvalidIdempotencyKey => "invalid_idempotency_key", 400, "The idempotency key is not valid";
-    /// `Content-Length` is malformed.
+    /// `Content-Length` or `If-Match` is malformed.
     InvalidHeader => "invalid_header", 400, "A header is not valid";
     /// The body ended before it was complete (client gone, declared length not reached, broken gzip).
     BodyIncomplete => "body_incomplete", 400, "The body is incomplete";
@@ -69,6 +69,8 @@ codes! {
     VersionConflict => "version_conflict", 409, "The current version is another";
     /// The artifact was deleted or has expired.
     Gone => "gone", 410, "The artifact is gone";
+    /// `If-Match` does not hold.
+    PreconditionFailed => "precondition_failed", 412, "The precondition does not hold";
     /// The body is larger than the limit.
     BodyTooLarge => "body_too_large", 413, "The body is too large";
     /// The body holds more records than the limit.
@@ -83,6 +85,8 @@ codes! {
     IdempotencyMismatch => "idempotency_mismatch", 422, "The key was used with another body";
     /// Too many requests in this minute.
     RateLimited => "rate_limited", 429, "Too many requests";
+    /// What the namespace may write in a day is written.
+    QuotaSpent => "quota_spent", 429, "The quota of the day is spent";
     /// A defect of Firn's own.
     Internal => "internal", 500, "Something went wrong";
     /// The stream refused the records.

@@ -10,6 +10,8 @@
 //! | `records_per_request` | 1,000 | |
 //! | `request_len_bytes` | 10,485,760 | of the decompressed body |
 //! | `requests_per_minute` | 100 | |
+//! | `records_per_day` | none | records written in a day (UTC) |
+//! | `len_bytes_per_day` | none | bytes of their JSON |
 //! | `max_age_secs` | 300 | of an answer, and the most that `?max_age` may ask for |
 //! | `max_age_secs_min` | 10 | the least that `?max_age` may ask for |
 //! | `stale_while_revalidate_secs` | 60 | |
@@ -51,6 +53,9 @@ pub const RECORDS_PER_REQUEST_MAX: u64 = 100_000_000;
 /// Largest limit of requests a minute: a namespace's ledger takes about a thousand a second.
 pub const REQUESTS_PER_MINUTE_MAX: u64 = 60_000;
 
+/// Largest quota of a day: what a ledger counts exactly, 2^53 − 1.
+pub const QUOTA_MAX: u64 = (1 << 53) - 1;
+
 /// Longest freshness: a year, beyond which RFC 9111 §1.2.2 gives no meaning.
 pub const MAX_AGE_SECS_MAX: u64 = 31_536_000;
 
@@ -82,6 +87,10 @@ pub struct TenantConfig {
     pub request_len_bytes: u64,
     /// Most requests a minute.
     pub requests_per_minute: u64,
+    /// Records written in a day (UTC) after which nothing more is taken.
+    pub records_per_day: Option<u64>,
+    /// Bytes of the JSON of records written in a day after which nothing more is taken.
+    pub len_bytes_per_day: Option<u64>,
     /// `max-age` of an answer.
     pub max_age_secs: u64,
     /// Least `max-age` that a reader may ask for; at most [`Self::max_age_secs`].
@@ -109,6 +118,8 @@ impl Default for TenantConfig {
             records_per_request: RECORDS_PER_REQUEST_DEFAULT,
             request_len_bytes: REQUEST_LEN_BYTES_DEFAULT,
             requests_per_minute: REQUESTS_PER_MINUTE_DEFAULT,
+            records_per_day: None,
+            len_bytes_per_day: None,
             max_age_secs: 300,
             max_age_secs_min: 10,
             stale_while_revalidate_secs: 60,
@@ -242,6 +253,11 @@ impl TenantConfig {
         in_range("records_per_request", self.records_per_request, 1, RECORDS_PER_REQUEST_MAX)?;
         in_range("request_len_bytes", self.request_len_bytes, 1, REQUEST_LEN_BYTES_MAX)?;
         in_range("requests_per_minute", self.requests_per_minute, 1, REQUESTS_PER_MINUTE_MAX)?;
+        for (field, quota) in
+            [("records_per_day", self.records_per_day), ("len_bytes_per_day", self.len_bytes_per_day)]
+        {
+            in_range(field, quota.unwrap_or(1), 1, QUOTA_MAX)?;
+        }
         in_range("max_age_secs", self.max_age_secs, 0, MAX_AGE_SECS_MAX)?;
         in_range("max_age_secs_min", self.max_age_secs_min, 0, self.max_age_secs)?;
         in_range("stale_while_revalidate_secs", self.stale_while_revalidate_secs, 0, MAX_AGE_SECS_MAX)?;
@@ -277,6 +293,8 @@ impl TenantConfig {
             "records_per_request" => self.records_per_request = number("records_per_request", value)?,
             "request_len_bytes" => self.request_len_bytes = number("request_len_bytes", value)?,
             "requests_per_minute" => self.requests_per_minute = number("requests_per_minute", value)?,
+            "records_per_day" => self.records_per_day = Some(number("records_per_day", value)?),
+            "len_bytes_per_day" => self.len_bytes_per_day = Some(number("len_bytes_per_day", value)?),
             "max_age_secs" => self.max_age_secs = number("max_age_secs", value)?,
             "max_age_secs_min" => self.max_age_secs_min = number("max_age_secs_min", value)?,
             "stale_while_revalidate_secs" => {
@@ -403,6 +421,7 @@ mod tests {
         let text = r#"{
             "modes": ["bulk", "preview", "bulk"], "default_mode": "bulk",
             "records_per_request": 100000000, "request_len_bytes": 5000000000, "requests_per_minute": 60000,
+            "records_per_day": 1, "len_bytes_per_day": 9007199254740991,
             "max_age_secs": 31536000, "max_age_secs_min": 0, "stale_while_revalidate_secs": 0,
             "fresh": false, "default_visibility": "org", "html_sandbox": false, "lake_only_public": true,
             "cors_origins": ["https://a.example", "http://localhost:8787", "https://[::1]:8443"]
@@ -414,6 +433,8 @@ mod tests {
             records_per_request: RECORDS_PER_REQUEST_MAX,
             request_len_bytes: REQUEST_LEN_BYTES_MAX,
             requests_per_minute: REQUESTS_PER_MINUTE_MAX,
+            records_per_day: Some(1),
+            len_bytes_per_day: Some(QUOTA_MAX),
             max_age_secs: MAX_AGE_SECS_MAX,
             max_age_secs_min: 0,
             stale_while_revalidate_secs: 0,

@@ -118,11 +118,7 @@ impl PublishContext for DeploymentContext<'_> {
 
     async fn begin(&self, ns: &Namespace) -> Result<Terms, Problem> {
         let allowed = allowed(&self.tenants, self.admitted, ns).await?;
-        register_ledger(self.tenants.0, ns).await.map_err(|cause| {
-            Problem::new(ErrorCode::StorageUnavailable, "try again later")
-                .with_header("Retry-After", "2")
-                .because(cause)
-        })?;
+        register(self.tenants.0, ns).await?;
         let record_count_max = allowed.limits.record_count_max;
         let naming =
             self.sink.open(ns, allowed.destination.mode, &allowed.allowance, record_count_max).await?;
@@ -133,6 +129,15 @@ impl PublishContext for DeploymentContext<'_> {
             naming,
         })
     }
+}
+
+/// Lists the namespace, before its ledger takes anything.
+pub(crate) async fn register(env: &Env, ns: &Namespace) -> Result<(), Problem> {
+    register_ledger(env, ns).await.map_err(|cause| {
+        Problem::new(ErrorCode::StorageUnavailable, "try again later")
+            .with_header("Retry-After", "2")
+            .because(cause)
+    })
 }
 
 /// What any request may take, before its namespace is known.

@@ -16,6 +16,7 @@ use firn_api::{
     ingest::{
         admit::{Admitted, ContentEncoding, PATH, admit},
         answer::{Published, respond},
+        deletion,
         gzip::GzipBody,
         ledger_sink::{LedgerSink, RequestNames},
         publish::{Request as Publish, publish},
@@ -23,7 +24,7 @@ use firn_api::{
     },
     ports::{Body, BodyError, Clock},
     problem::Problem,
-    tenancy::Tenancy,
+    tenancy::{Tenancy, allowance},
 };
 use firn_ledger::row::Owner;
 use firn_ndjson::digest::{ContentHash, Sha256};
@@ -37,7 +38,7 @@ use worker::{Context, Env, Request, Result, event};
 pub use ledger_object::LedgerObject;
 
 use crate::{
-    context::{Deployment, DeploymentContext, ceilings},
+    context::{Deployment, DeploymentContext, ceilings, register},
     tenants::Tenants,
 };
 
@@ -55,21 +56,48 @@ fn start() {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<worker::Response> {
     let head = read_head(&request);
-    if head.path.starts_with("/$.content") {
+    let deletes = head.method == "DELETE" && head.path.starts_with(deletion::PREFIX);
+    if head.path.starts_with("/$.content") && !deletes {
         return env.service("SERVE")?.fetch_request(request).await;
     }
-    if head.path != PATH {
+    if head.path != PATH && !deletes {
         if let Some(answered) = development::route(&head, &request, &env).await? {
             return Ok(answered);
         }
         let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
         return send_response(problem.into_response(&head.request_id), &head);
     }
-    let response = ingest(&head, &request, &env, &Rc::new(context)).await.unwrap_or_else(|problem| {
+    let context = Rc::new(context);
+    let answered = if deletes {
+        delete(&head, &env, &context).await
+    } else {
+        ingest(&head, &request, &env, &context).await
+    };
+    let response = answered.unwrap_or_else(|problem| {
         log_problem(&problem, &head);
         problem.into_response(&head.request_id)
     });
     send_response(response, &head)
+}
+
+async fn delete(
+    head: &RequestHead,
+    env: &Env,
+    context: &Rc<Context>,
+) -> core::result::Result<Response, Problem> {
+    let rules = token_rules(env, context).map_err(broken)?;
+    let deletion = deletion::admit_deletion(head, &rules, &WebCrypto, WallClock.now()).await?;
+    let allowance = allowance(&Tenants(env).config(&deletion.key.ns).await?);
+    register(env, &deletion.key.ns).await?;
+    let ingest_id = random_id();
+    let key = deletion.idempotency_key.as_deref().map(|key| answer_name(&deletion.deleter(), key));
+    let names = deletion::DeletionNames {
+        request_id: &head.request_id,
+        ingest_id: &ingest_id,
+        key: key.as_deref(),
+        fingerprint: HostSha256::default().finish(&deletion.preimage()),
+    };
+    deletion::delete(&deletion, &names, &allowance, &Deployment(env)).await
 }
 
 async fn ingest(

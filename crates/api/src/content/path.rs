@@ -26,8 +26,8 @@ pub struct ContentPath {
 /// 405 for a method other than GET and HEAD; 400 `invalid_path` or `unknown_extension`.
 pub fn parse_request(head: &RequestHead) -> Result<ContentPath, Problem> {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
-        return Err(Problem::new(ErrorCode::MethodNotAllowed, "content takes GET and HEAD")
-            .with_header("Allow", "GET, HEAD"));
+        return Err(Problem::new(ErrorCode::MethodNotAllowed, "content takes GET, HEAD and DELETE")
+            .with_header("Allow", "GET, HEAD, DELETE"));
     }
     parse_path(&head.path)
 }

@@ -127,7 +127,7 @@ fn parse_content_length(head: &RequestHead) -> Result<Option<u64>, Problem> {
         .ok_or_else(|| Problem::new(ErrorCode::InvalidHeader, "Content-Length is not a number"))
 }
 
-fn parse_idempotency_key(head: &RequestHead) -> Result<Option<String>, Problem> {
+pub(super) fn parse_idempotency_key(head: &RequestHead) -> Result<Option<String>, Problem> {
     let given = head.header("idempotency-key").or_else(|| head.header("x-idempotency-key"));
     let Some(text) = given else { return Ok(None) };
     // The IETF draft makes the key a structured-field string, which is quoted.

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use firn_ledger::{
-    admit::{Admission, Allowance},
+    admit::Allowance,
     lease::{Begun, Lease, Offered},
     publish::{Committed as LedgerCommit, Staged},
     row::{Owner, StagedRow},
@@ -24,7 +24,7 @@ use crate::{
     },
     problem::Problem,
     purge::port::PurgePort,
-    tenancy::rate_limited,
+    tenancy::refused,
 };
 
 /// A request before its namespace is known.
@@ -72,8 +72,8 @@ struct Session {
 
 #[derive(Clone, Debug)]
 enum State {
-    /// Under a lease; `is_continued` where chunks may have been taken before.
-    Running { lease: Lease, is_continued: bool },
+    /// Under a lease.
+    Running(Lease),
     /// Answered before; under the lease while the ledger itself has the answer.
     Answered { stored: StoredAnswer, lease: Option<Lease> },
 }
@@ -172,26 +172,20 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> LedgerSin
         opened: Opened,
         naming: Naming,
     ) -> Result<Naming, Problem> {
-        match opened.admission {
-            Admission::Admitted { .. } => {}
-            Admission::RateLimited { retry_after_secs } => {
-                return Err(rate_limited(allowance.requests_per_minute, retry_after_secs));
-            }
-            Admission::QuotaSpent { retry_after_secs } => {
-                return Err(Problem::new(ErrorCode::RateLimited, "the namespace's daily quota is spent")
-                    .with_header("Retry-After", retry_after_secs.to_string()));
-            }
+        if let Some(problem) = refused(opened.admission, allowance) {
+            return Err(problem);
         }
         let first_version = opened.reserved.map(|(first, _)| first);
         let naming = Naming { first_version, ..naming };
         match opened.begun {
             Some(Begun::Started(lease)) => {
-                self.begin(ns, mode, State::Running { lease, is_continued: false });
+                self.begin(ns, mode, State::Running(lease));
                 Ok(naming)
             }
             Some(Begun::TakenOver(taken)) => {
-                self.begin(ns, mode, State::Running { lease: taken.lease, is_continued: true });
-                self.has_sent.set(taken.chunk_count > 0);
+                self.begin(ns, mode, State::Running(taken.lease));
+                // Also what was not noted as taken may have been sent.
+                self.has_sent.set(true);
                 Ok(Naming { ingest_id: taken.ingest_id, ts: taken.started_at, ..naming })
             }
             Some(Begun::Finished { lease, answer }) => {
@@ -254,11 +248,11 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> LedgerSin
         &self,
         session: &Session,
         lease: Lease,
-        is_continued: bool,
         outgoing: &Outgoing,
     ) -> Result<(), SinkError> {
         let (idx, digest) = (outgoing.idx, outgoing.digest.as_slice());
-        if is_continued {
+        // Only what has a key can be continued, and must then be known to have been on its way.
+        if self.has_key() {
             match self.call(&session.ns, &PublishCall::Offer { lease, idx, digest }).await? {
                 PublishReply::Offered(Offered::Wanted) => {}
                 PublishReply::Offered(Offered::Taken) => return Ok(()),
@@ -322,10 +316,10 @@ impl<P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> ChunkSink for
         let Some(session) = session else { return Err(not_open()) };
         match session.state {
             State::Answered { .. } => Ok(()),
-            State::Running { lease, is_continued } if session.mode == Mode::Bulk => {
-                self.send_to_stream(&session, lease, is_continued, outgoing).await
+            State::Running(lease) if session.mode == Mode::Bulk => {
+                self.send_to_stream(&session, lease, outgoing).await
             }
-            State::Running { lease, .. } => self.stage_in_ledger(&session, lease, outgoing).await,
+            State::Running(lease) => self.stage_in_ledger(&session, lease, outgoing).await,
         }
     }
 
@@ -337,7 +331,7 @@ impl<P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> ChunkSink for
             return Ok(Committed { answer, is_replayed: false });
         };
         match &session.state {
-            State::Running { lease, .. } => self.commit_running(&session, *lease, closing).await,
+            State::Running(lease) => self.commit_running(&session, *lease, closing).await,
             State::Answered { stored, lease } if stored.is_of(session.mode, closing.body_digest) => {
                 // Who answered first may have died before its purge, and before KV had the answer: both once more. Where
                 // that fails, the answer is true all the same.
@@ -352,7 +346,7 @@ impl<P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> ChunkSink for
 
     async fn abort(&self) {
         let Some(session) = self.session.borrow().clone() else { return };
-        let State::Running { lease, .. } = session.state else { return };
+        let State::Running(lease) = session.state else { return };
         // What was taken under the key stays the key's: a retry goes on from there.
         let keeps = self.is_mismatch.get() || (session.mode == Mode::Bulk && self.has_sent.get());
         let call = if keeps { PublishCall::Pause(lease) } else { PublishCall::Abort(lease) };
@@ -387,12 +381,12 @@ fn staged_rows(outgoing: &Outgoing) -> Vec<StagedRow<'_>> {
     rows
 }
 
-fn in_progress(retry_after_secs: u64) -> Problem {
+pub(super) fn in_progress(retry_after_secs: u64) -> Problem {
     Problem::new(ErrorCode::IdempotencyInProgress, "a request with this idempotency key is still running")
         .with_header("Retry-After", retry_after_secs.to_string())
 }
 
-pub(super) fn unexpected() -> SinkError {
+fn unexpected() -> SinkError {
     SinkError::Ledger("a reply to another call".to_owned())
 }
 

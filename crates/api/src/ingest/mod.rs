@@ -7,6 +7,7 @@
 
 pub mod admit;
 pub mod answer;
+pub mod deletion;
 mod digests;
 pub mod gzip;
 mod gzip_header;

@@ -361,12 +361,24 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
             Err(failure) if sent.outgoing.mode == Mode::Bulk => {
                 let detail = "the stream did not take the chunk";
                 self.tally.reject_all(&sent.lines, LineErrorCode::ChunkFailed, detail);
-                self.sink_failure.get_or_insert(failure);
+                // The key is another body's, or another request's: nothing more is sent under it.
+                if matches!(failure, SinkError::Mismatch | SinkError::LeaseLost) {
+                    self.stop_sending();
+                }
+                self.fail(failure);
             }
             Err(failure) => {
-                self.sink_failure.get_or_insert(failure);
+                self.fail(failure);
                 self.stop_sending();
             }
+        }
+    }
+
+    /// The first failure counts; but the lease that a mismatch costs is lost for the chunks beside it.
+    fn fail(&mut self, failure: SinkError) {
+        let is_told = self.sink_failure.as_ref().is_some_and(|told| *told != SinkError::LeaseLost);
+        if !is_told {
+            self.sink_failure = Some(failure);
         }
     }
 

@@ -4,6 +4,7 @@
 //! binding of their own. A call and its reply are one message each; what may be repeated after an unknown outcome, and
 //! what it then does, is said at the operation of [`firn_ledger::Ledger`] that it names.
 
+pub mod deletion;
 pub mod object;
 pub mod protocol;
 

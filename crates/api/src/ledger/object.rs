@@ -10,6 +10,7 @@ use firn_ledger::{
 };
 use firn_types::time::Micros;
 
+use super::deletion::delete;
 use super::protocol::{
     FollowCall, FollowReply, Kind, MessageError, Opened, PublishCall, PublishReply, ReadCall, failure, read,
     reply, split, stored_answer,
@@ -31,6 +32,7 @@ pub fn answer(ledger: &Ledger, now: Micros, message: &[u8]) -> Result<Vec<u8>, M
             ledger.read(artifact_type, id).map(|found| reply(&found))
         }
         Kind::Follow => perform_follow(ledger, now, read(call)?).map(|done| reply(&done)),
+        Kind::Delete => delete(ledger, now, &read(call)?).map(|done| reply(&done)),
     };
     replied.unwrap_or_else(|error| Ok(failure(&error.to_string())))
 }
@@ -68,9 +70,6 @@ fn perform(ledger: &Ledger, now: Micros, call: PublishCall<'_>) -> Result<Publis
         PublishCall::Abort(lease) => ledger.abort(lease).map(done),
         PublishCall::Touched { summary, from_version } => {
             ledger.touched(&summary, from_version, PAGE_ROW_COUNT_MAX).map(PublishReply::Touched)
-        }
-        PublishCall::TouchedTypes { summary, count } => {
-            ledger.touched_types(&summary, count).map(PublishReply::Types)
         }
     }
 }

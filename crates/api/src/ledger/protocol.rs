@@ -16,6 +16,8 @@ use firn_types::{mode::Mode, time::Micros};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::deletion::{DeleteCall, Deleted};
+
 /// The version of the protocol.
 const VERSION: u8 = 2;
 
@@ -105,13 +107,6 @@ pub enum PublishCall<'a> {
         /// The first version of the page.
         from_version: i64,
     },
-    /// `touched_types`.
-    TouchedTypes {
-        /// The commit.
-        summary: Summary,
-        /// At most so many.
-        count: u64,
-    },
 }
 
 /// The reply to a [`PublishCall`].
@@ -136,8 +131,6 @@ pub enum PublishReply {
     LeaseLost,
     /// To [`PublishCall::Touched`].
     Touched(Vec<Touched>),
-    /// To [`PublishCall::TouchedTypes`].
-    Types(Vec<String>),
 }
 
 /// What a reader asks: `read`. The reply is a [`firn_ledger::read::Read`].
@@ -257,6 +250,7 @@ pub(super) enum Kind {
     Publish,
     Read,
     Follow,
+    Delete,
 }
 
 /// A call that can be sent.
@@ -284,6 +278,12 @@ impl Message for FollowCall<'_> {
     type Reply = FollowReply;
 
     const KIND: u8 = b'f';
+}
+
+impl Message for DeleteCall<'_> {
+    type Reply = Deleted;
+
+    const KIND: u8 = b'd';
 }
 
 /// A message that is none of this protocol's version, or a ledger that could not do what was asked.
@@ -326,6 +326,7 @@ pub(super) fn split(message: &[u8]) -> Result<(Kind, &[u8]), MessageError> {
         Some(([VERSION, b'p'], call)) => Ok((Kind::Publish, call)),
         Some(([VERSION, b'r'], call)) => Ok((Kind::Read, call)),
         Some(([VERSION, b'f'], call)) => Ok((Kind::Follow, call)),
+        Some(([VERSION, b'd'], call)) => Ok((Kind::Delete, call)),
         Some(_) => Err(MessageError::Unreadable("another version")),
         None => Err(MessageError::Unreadable("it is too short")),
     }
@@ -335,8 +336,7 @@ pub(super) fn split(message: &[u8]) -> Result<(Kind, &[u8]), MessageError> {
 /// moves back what its beginning left.
 pub fn may_leave_work(message: &[u8]) -> bool {
     // postcard writes a variant as its number.
-    let leaving_none =
-        [variant::OFFER, variant::STAGE, variant::CHUNK_TAKEN, variant::TOUCHED, variant::TOUCHED_TYPES];
+    let leaving_none = [variant::OFFER, variant::STAGE, variant::CHUNK_TAKEN, variant::TOUCHED];
     match split(message) {
         Ok((Kind::Publish, call)) => call.first().is_none_or(|number| !leaving_none.contains(number)),
         Ok((kind, _)) => kind != Kind::Read,
@@ -350,7 +350,6 @@ mod variant {
     pub(super) const STAGE: u8 = 2;
     pub(super) const CHUNK_TAKEN: u8 = 3;
     pub(super) const TOUCHED: u8 = 8;
-    pub(super) const TOUCHED_TYPES: u8 = 9;
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
@@ -436,8 +435,7 @@ mod tests {
             PublishCall::Stage { lease, owner: Owner::default(), idx: 0, digest: b"", rows: Vec::new() };
         let summary = Summary::default();
         let touched = PublishCall::Touched { summary, from_version: 0 };
-        let types = PublishCall::TouchedTypes { summary, count: 1 };
-        for call in [PublishCall::Offer { lease, idx: 0, digest: b"" }, stage, chunk_taken, touched, types] {
+        for call in [PublishCall::Offer { lease, idx: 0, digest: b"" }, stage, chunk_taken, touched] {
             assert!(!may_leave_work(&encode(&call).unwrap()), "{call:?}");
         }
         let commit = PublishCall::Commit { lease, chunk_count: 1, answer: b"" };

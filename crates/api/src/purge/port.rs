@@ -5,6 +5,7 @@
 //! purge that fails, or takes longer than [`PURGE_MILLIS_MAX`], fails nothing: it is logged, and the copies end by their
 //! age too.
 
+use firn_store::retry::Pause;
 use futures::{
     future::{Either, select},
     pin_mut,
@@ -15,11 +16,8 @@ use super::message::Purge;
 /// How long a request waits for its purge: a data centre's copies of 500 keys take a tenth of that.
 pub const PURGE_MILLIS_MAX: u64 = 3_000;
 
-/// Most keys that one purge names; beyond it the types of what was written are named.
-pub const KEY_COUNT_MAX: usize = 20_000;
-
-/// Most types that one purge names; beyond it all of the namespace goes.
-pub const TYPE_COUNT_MAX: usize = 100;
+/// Most records of a publish whose keys one purge names; beyond it all of the namespace goes.
+pub const RECORD_COUNT_MAX: u64 = 20_000;
 
 /// Who purges.
 #[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
@@ -31,18 +29,14 @@ pub trait PurgePort {
     fn purge_failed(&self, ns: &str, cause: &str);
 }
 
-/// Waits until `purging` is done, fails or has had its time, which `deadline` says; logs what did not succeed.
-pub async fn purge_in_time(
-    port: &impl PurgePort,
-    ns: &str,
-    purging: impl Future<Output = Result<(), String>>,
-    deadline: impl Future<Output = ()>,
-) {
+/// Purges, and waits until it is done, fails or has had its time; logs what did not succeed.
+pub async fn purge_in_time(port: &(impl PurgePort + Pause), purge: &Purge<'_>) {
+    let (purging, deadline) = (port.purge(purge), port.pause(PURGE_MILLIS_MAX));
     pin_mut!(purging, deadline);
     let cause = match select(purging, deadline).await {
         Either::Left((Ok(()), _)) => return,
         Either::Left((Err(cause), _)) => cause,
         Either::Right(_) => format!("not done within {PURGE_MILLIS_MAX} ms"),
     };
-    port.purge_failed(ns, &cause);
+    port.purge_failed(purge.ns, &cause);
 }

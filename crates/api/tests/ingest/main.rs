@@ -6,5 +6,8 @@
 mod sqlite;
 mod world;
 
+mod bulk;
+mod deletion;
 mod faults;
 mod purge;
+mod quotas;

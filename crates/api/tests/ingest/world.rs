@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use firn_api::{
+    http::Response,
     ingest::{
         answer::{Destination, Published, respond},
         ledger_sink::{LedgerSink, RequestNames},
@@ -52,6 +53,8 @@ pub(crate) enum Point {
     Finish,
     Abort,
     Purge,
+    Touched,
+    Delete,
 }
 
 /// What happens there instead of success.
@@ -258,8 +261,12 @@ impl World {
     }
 }
 
-pub(crate) fn outcome(published: Result<Published, Problem>) -> Outcome {
-    let response = match published.and_then(respond) {
+fn outcome(published: Result<Published, Problem>) -> Outcome {
+    outcome_of(published.and_then(respond))
+}
+
+pub(crate) fn outcome_of(answered: Result<Response, Problem>) -> Outcome {
+    let response = match answered {
         Ok(response) => response,
         Err(problem) => problem.into_response("r"),
     };
@@ -281,6 +288,9 @@ impl LedgerPort for World {
     async fn call(&self, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
         assert_eq!(ns.as_str(), NS);
         let perform = || answer(&self.ledger, self.now(), &message).unwrap();
+        if message[1] == b'd' {
+            return self.struck(Point::Delete, perform).await;
+        }
         let point = match postcard::from_bytes(&message[2..]).unwrap() {
             PublishCall::Open { .. } => Point::Open,
             PublishCall::Stage { idx, .. } => Point::Stage(idx),
@@ -288,7 +298,8 @@ impl LedgerPort for World {
             PublishCall::ChunkTaken { idx, .. } => Point::ChunkTaken(idx),
             PublishCall::Finish { .. } => Point::Finish,
             PublishCall::Abort(_) | PublishCall::Pause(_) => Point::Abort,
-            _ => return Ok(perform()),
+            PublishCall::Touched { .. } => Point::Touched,
+            PublishCall::Offer { .. } => return Ok(perform()),
         };
         self.struck(point, perform).await
     }

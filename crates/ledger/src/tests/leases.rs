@@ -234,6 +234,7 @@ fn bulk_resumes_with_its_versions_and_sends_nothing_twice() {
     assert_eq!((before.reserved, before.chunk_count), (Some(range.clone()), 1));
     assert_eq!(ledger.offer(at(2), before.lease, 0, b"0").unwrap(), Offered::Taken);
     assert_eq!(ledger.offer(at(2), before.lease, 0, b"1").unwrap(), Offered::Mismatch);
+    let before = taken_over(ledger.begin(at(2), &bulk).unwrap());
     assert_eq!(ledger.offer(at(2), before.lease, 1, b"1").unwrap(), Offered::Wanted);
     ledger.chunk_taken(at(2), before.lease, 1, b"1", 5, 100).unwrap();
     ledger.finish(at(2), before.lease, 15, b"done").unwrap();
@@ -244,6 +245,25 @@ fn bulk_resumes_with_its_versions_and_sends_nothing_twice() {
     let expected = Usage { record_count: 16, len_bytes: 600 + line("a", "1").json.len() as u64 };
     assert_eq!(ledger.usage(at(3)).unwrap(), expected);
     assert_eq!(db.number("SELECT COUNT(*) FROM versions"), 1);
+}
+
+#[test]
+fn bulk_chunk_on_its_way_is_wanted_again_and_no_other_in_its_place() {
+    let (ledger, _db) = open();
+    let bulk = Begin { key: KEY, fingerprint: b"f", ingest_id: "bulk", mode: Mode::Bulk };
+    let lease = started(ledger.begin(at(0), &bulk).unwrap());
+    assert_eq!(ledger.offer(at(0), lease, 0, b"0").unwrap(), Offered::Wanted);
+    // It died before it could note that the stream took it.
+    let before = taken_over(ledger.begin(at(31), &bulk).unwrap());
+    assert_eq!(before.chunk_count, 0);
+    assert_eq!(ledger.offer(at(31), before.lease, 0, b"1").unwrap(), Offered::Mismatch);
+    // Whoever has another body sends nothing more, and holds up nobody.
+    assert_eq!(ledger.offer(at(31), before.lease, 1, b"1"), Err(LedgerError::LeaseLost));
+    let before = taken_over(ledger.begin(at(31), &bulk).unwrap());
+    assert_eq!(ledger.offer(at(31), before.lease, 0, b"0").unwrap(), Offered::Wanted);
+    ledger.chunk_taken(at(31), before.lease, 0, b"0", 1, 1).unwrap();
+    assert_eq!(ledger.offer(at(31), before.lease, 0, b"0").unwrap(), Offered::Taken);
+    assert_eq!(ledger.usage(at(31)).unwrap(), Usage { record_count: 1, len_bytes: 1 });
 }
 
 #[test]
