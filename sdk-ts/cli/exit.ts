@@ -77,8 +77,8 @@ function isFileError(error: unknown): boolean {
 export function errorMembers(error: unknown): Record<string, unknown> {
   if (isFirnError(error, 'PutManyError')) return { ...errorMembers(error.cause), answered: error.result.records }
   if (isResponseError(error)) {
-    const { name, message, status, code, requestId, line, field, limit, errors } = error
-    return { name, message, status, code, requestId, line, field, limit, ...(errors.length === 0 ? {} : { errors }) }
+    const { name, message, status, code, requestId, line, field, limit, found, errors } = error
+    return { name, message, status, code, requestId, line, field, limit, found, ...(errors.length === 0 ? {} : { errors }) }
   }
   if (error instanceof InvalidInputError) return { name: error.name, message: error.message, field: error.field }
   return error instanceof Error ? { name: error.name, message: withCause(error) } : { message: String(error) }

@@ -174,7 +174,10 @@ export class Firn {
     return getMany(this.#transport, this.#baseUrl, addresses, options)
   }
 
-  /** Deletes an artifact in all its representations: it is gone from the next read on. Rejects if there was none. */
+  /**
+   * Deletes an artifact in all its representations: it is gone from the next read on. Rejects where it is gone already;
+   * what the server does not know yet, it deletes all the same.
+   */
   delete(key: ArtifactKey, options: DeleteOptions = {}): Call<DeleteAnswer> {
     return call(async () => {
       const { ifMatch, idempotencyKey = makeKey() } = options

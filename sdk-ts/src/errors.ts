@@ -74,6 +74,8 @@ export class ResponseError extends FirnError {
   readonly field: string | undefined
   /** The limit that was exceeded. */
   readonly limit: number | undefined
+  /** The version that is current, where another was named. */
+  readonly found: string | undefined
   /** How long the server asks to wait before the next attempt, at most an hour. */
   readonly retryAfterMs: number | undefined
   /** The first rejected lines of a write. */
@@ -88,6 +90,7 @@ export class ResponseError extends FirnError {
     this.line = problem?.line ?? this.errors[0]?.line
     this.field = problem?.field ?? this.errors[0]?.field
     this.limit = problem?.limit
+    this.found = problem?.found ?? this.errors[0]?.found
     this.retryAfterMs = retryAfterMs
   }
 }
@@ -127,7 +130,7 @@ export class PreconditionFailedError extends ResponseError {
   override readonly name = 'PreconditionFailedError'
 }
 
-/** 429: too many requests in this minute. */
+/** 429: too many requests in this minute, or the quota of the day is spent. */
 export class RateLimitedError extends ResponseError {
   override readonly name = 'RateLimitedError'
 }

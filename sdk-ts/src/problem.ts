@@ -32,6 +32,8 @@ export interface Problem {
   readonly field?: string
   /** The limit that was exceeded. */
   readonly limit?: number
+  /** With `precondition_failed`: the version that is current. */
+  readonly found?: string
   /** The first rejected lines. */
   readonly errors?: readonly LineError[]
 }
@@ -50,6 +52,7 @@ export function parseProblem(text: string): Problem | undefined {
     ...optional('line', count(found.get('line'))),
     ...strings(found, { field: 'field' }),
     ...optional('limit', count(found.get('limit'))),
+    ...strings(found, { found: 'found' }),
     ...optional('errors', parseLineErrors(found.get('errors'))),
   }
 }

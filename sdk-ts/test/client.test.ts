@@ -291,8 +291,8 @@ test('delete names the artifact, the version that must be current and a key', as
     assert.equal(new Set(keys).size, 4)
   })
   for (const [status, code, name] of [[404, 'not_found', 'NotFoundError'], [412, 'precondition_failed', 'PreconditionFailedError']] as const) {
-    await play([problem(status, { code })], async ({ firn, script }) => {
-      await assert.rejects(firn.delete(ADDRESS), (error) => isFirnError(error, name) && error.code === code)
+    await play([problem(status, { code, found: '8' })], async ({ firn, script }) => {
+      await assert.rejects(firn.delete(ADDRESS), (error) => isFirnError(error, name) && error.code === code && error.found === '8')
       assert.equal((await script.received()).length, 1)
     })
   }

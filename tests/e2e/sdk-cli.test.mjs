@@ -83,6 +83,10 @@ test("put, get, head and the exit statuses", async () => {
   assert.equal((await firn(["put", key, "--stdin", "md", "--if-version", "0"], { input: "x" })).status, 6);
   await done(["put", key, "--stdin", "md", "--if-version", head.version], { input: "x" });
   assert.equal((await firn(["get", `${NS}/cli/nobody.md`])).status, 4);
+  assert.equal((await firn(["delete", key, "--if-match", head.version])).status, 6);
+  assert.match((await done(["delete", key])).json[0].version, /^\d{16}$/);
+  assert.equal((await firn(["get", `${key}.md`])).status, 4);
+  assert.equal((await firn(["delete", key])).status, 4);
   assert.equal((await firn(["put", key, "--stdin", "md"], { input: "x", bearer: "wrong" })).status, 5);
   assert.equal((await firn(["put", key, "--stdin", "md"], { input: "x", bearer: token({ ns: ["other.example", "third.example"] }) })).status, 5);
   const refused = await firn(["put", key, "--stdin", "md", "--visibility", "org"], { input: "x", bearer: token({ org: undefined }) });

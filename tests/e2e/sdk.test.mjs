@@ -101,3 +101,18 @@ test("a write that the stream refuses is repeated with its key, and has its effe
   assert.equal(response.headers.get("x-idempotency-replayed"), "true");
   assert.equal(await system.rowCount(), held + 1);
 });
+
+test("what was deleted is gone at once, and cannot be deleted again", async () => {
+  const { version } = await firn.put(record("gone")).then(() => firn.head(address("gone")));
+  await assert.rejects(firn.delete(address("gone"), { ifMatch: "1" }), (error) => sdk.isFirnError(error, "PreconditionFailedError") && error.found === version);
+  assert.equal(await firn.exists(address("gone")), true);
+  const deleted = await firn.delete(address("gone"), { ifMatch: version, idempotencyKey: "once" });
+  assert.ok(BigInt(deleted.version) > BigInt(version));
+  await assert.rejects(firn.get(address("gone")), (error) => sdk.isFirnError(error, "GoneError"));
+  assert.equal(await firn.exists(address("gone")), false);
+  // The same request again has its effect once, and its answer.
+  assert.deepEqual((await firn.delete(address("gone"), { ifMatch: version, idempotencyKey: "once" })).version, deleted.version);
+  await assert.rejects(firn.delete(address("gone")), (error) => sdk.isFirnError(error, "NotFoundError"));
+  await firn.put(record("gone"));
+  assert.equal(await firn.exists(address("gone")), true);
+});
