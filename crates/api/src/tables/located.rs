@@ -10,7 +10,10 @@ use firn_iceberg::{
     value::{Literal, Value},
 };
 use firn_lookup::{
-    file::{ColumnRef, FileRequest, KeyEquals, RowSelection, WantedColumn, When, lookup::FileLookup},
+    file::{
+        ColumnRef, FileRequest, KeyEquals, RowSelection, WantedColumn, When, footer::FileFooter,
+        lookup::FileLookup,
+    },
     held::{Held, HeldObjects},
     need::{Step, Supplied},
     table::error::TableError,
@@ -49,8 +52,7 @@ impl<S: ObjectRead> Reader<'_, S> {
         let Some((request, names)) = request(&metadata, key, place, representation) else { return Ok(None) };
         let mut held = self.held;
         let before = held.file_footer(&place.file);
-        let was_held = before.is_some();
-        let mut lookup = FileLookup::new(request, before);
+        let mut lookup = FileLookup::new(request, before.clone());
         let mut supplied = Vec::new();
         let failed =
             |source: TableError| LakeError::Table { table: table.name.clone(), source: Box::new(source) };
@@ -70,7 +72,8 @@ impl<S: ObjectRead> Reader<'_, S> {
                 }
             }
         };
-        if let Some(footer) = lookup.footer().filter(|_| !was_held) {
+        let is_more = |footer: &Arc<FileFooter>| before.is_none_or(|before| footer.knows_more_than(&before));
+        if let Some(footer) = lookup.footer().filter(is_more) {
             let len_bytes = footer.memory_len_bytes();
             held.put(&place.file, Held::File(footer), len_bytes);
         }

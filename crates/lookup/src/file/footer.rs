@@ -105,6 +105,12 @@ impl FileFooter {
         parsed.saturating_add(self.pages.len_bytes())
     }
 
+    /// Whether it knows more of the file's pages than `earlier` did, of which it was made.
+    pub fn knows_more_than(&self, earlier: &Self) -> bool {
+        let kept = |footer: &Self| footer.index_len_bytes.saturating_add(footer.pages.len_bytes());
+        kept(self) > kept(earlier)
+    }
+
     /// What the file says of itself: schema, row groups, statistics.
     pub fn metadata(&self) -> &ParquetMetaData {
         &self.metadata
