@@ -26,6 +26,15 @@ export function guarded(wasm) {
   // An abort inside a spawned future surfaces here only.
   addEventListener("error", (event) => note(event.error));
 
+  // Every wake of a future is one: the runtime's own costs 2.4 µs, a promise's job 0.3.
+  const settled = Promise.resolve();
+  globalThis.queueMicrotask = (run) => {
+    settled.then(run).catch((error) => {
+      note(error);
+      console.error("uncaught", error);
+    });
+  };
+
   async function call(run) {
     refresh();
     try {
