@@ -23,19 +23,30 @@ pub enum Upkeep {
     More,
 }
 
+/// What upkeep did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Whether there is more to do.
+    pub upkeep: Upkeep,
+    /// Rows that were parked: somebody should hear of them.
+    pub parked_count: u64,
+}
+
 impl Ledger {
     /// Parks rows that were sent often enough, lets confirmed content go, drops dead stages and old answers, and
     /// forgets removed files.
-    pub fn sweep(&self, now: Micros) -> Result<Upkeep, LedgerError> {
+    pub fn sweep(&self, now: Micros) -> Result<Swept, LedgerError> {
         if !self.is_ready()? {
-            return Ok(Upkeep::Done);
+            return Ok(Swept { upkeep: Upkeep::Done, parked_count: 0 });
         }
         let mut more = self.release(now, stored_max())? == Upkeep::More;
         let now = instant(now);
-        more |= self.transact(|| self.park(now))?;
+        let parked_count = self.transact(|| self.park(now))?;
+        more |= parked_count >= SWEEP_ROW_COUNT_MAX;
         more |= self.transact(|| self.drop_ingest(now))?;
         more |= self.transact(|| self.forget_file(now))?;
-        Ok(if more { Upkeep::More } else { Upkeep::Done })
+        let upkeep = if more { Upkeep::More } else { Upkeep::Done };
+        Ok(Swept { upkeep, parked_count: u64::try_from(parked_count).unwrap_or(0) })
     }
 
     /// Lets the content of at most `row_count_max` versions go that were confirmed longer ago than it is kept. With
@@ -75,7 +86,7 @@ impl Ledger {
         )
     }
 
-    fn park(&self, now: i64) -> Result<bool, LedgerError> {
+    fn park(&self, now: i64) -> Result<i64, LedgerError> {
         let followed_at = self.watermark()?.min(now);
         let mut parked_count = 0;
         for lane in LANES.filter(|lane| lane % 8 == SENDS_MAX) {
@@ -89,7 +100,7 @@ impl Ledger {
                 },
             )?;
         }
-        Ok(parked_count >= SWEEP_ROW_COUNT_MAX)
+        Ok(parked_count)
     }
 
     /// When the next request is to be dropped.

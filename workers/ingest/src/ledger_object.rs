@@ -11,7 +11,12 @@ use firn_api::{
     ledger::{object::answer, protocol::may_leave_work},
     ports::Clock,
 };
-use firn_ledger::{Ledger, limits::Options, outbox::SendFailure, sweep::Upkeep};
+use firn_ledger::{
+    Ledger,
+    limits::Options,
+    outbox::SendFailure,
+    sweep::{Swept, Upkeep},
+};
 use firn_platform::{Setting, Timer, WallClock};
 use firn_store::retry::Pause;
 use firn_types::{mode::Mode, time::Micros};
@@ -100,7 +105,15 @@ impl LedgerObject {
         let began = WallClock.now();
         let has_time = || WallClock.now().0 - began.0 < ALARM_MICROS_MAX;
         while has_time() && self.send_batch().await? {}
-        while has_time() && self.ledger().sweep(WallClock.now()).map_err(failed)? == Upkeep::More {}
+        while has_time() {
+            let Swept { upkeep, parked_count } = self.ledger().sweep(WallClock.now()).map_err(failed)?;
+            if parked_count > 0 {
+                console_error!(r#"{{"event":"rows_parked","rows":{parked_count}}}"#);
+            }
+            if upkeep == Upkeep::Done {
+                break;
+            }
+        }
         self.schedule().await
     }
 

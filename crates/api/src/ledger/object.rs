@@ -122,5 +122,8 @@ fn perform_follow(ledger: &Ledger, now: Micros, call: FollowCall<'_>) -> Result<
         FollowCall::FilesPage { table, after, count } => {
             ledger.files_page(table, after, count).map(FollowReply::Files)
         }
+        FollowCall::Parked { from_version, count } => {
+            ledger.parked(from_version, count).map(FollowReply::Parked)
+        }
     }
 }

@@ -214,6 +214,13 @@ pub enum FollowCall<'a> {
         /// At most so many.
         count: u64,
     },
+    /// `parked`.
+    Parked {
+        /// The first version of the page.
+        from_version: i64,
+        /// At most so many.
+        count: u64,
+    },
 }
 
 /// The reply to a [`FollowCall`].
@@ -231,6 +238,8 @@ pub enum FollowReply {
     Versions(Vec<ListedVersion>),
     /// To [`FollowCall::FilesPage`].
     Files(Vec<String>),
+    /// To [`FollowCall::Parked`].
+    Parked(Vec<Touched>),
 }
 
 /// What became of [`PublishCall::Open`].

@@ -71,7 +71,7 @@ fn check(struck: Struck, first: &str, retried: [&str; 4]) {
 #[track_caller]
 fn assert_one_effect(world: &World, is_others: bool, what: &str) {
     world.pass(3_600);
-    while world.ledger.sweep(world.now()).unwrap() == Upkeep::More {}
+    while world.ledger.sweep(world.now()).unwrap().upkeep == Upkeep::More {}
     let batch = world.ledger.next_batch(world.now(), 4_000_000).unwrap().expect("rows to send");
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&batch.json).unwrap();
     let found: Vec<_> = rows
@@ -182,7 +182,7 @@ fn answer_that_kv_has_not_yet_is_the_ledgers() {
     assert_eq!((again.brief().as_str(), again.body()), ("200 replayed", first.body()));
     // Which gave it to KV again, for when the ledger has dropped it.
     world.pass(3_600);
-    while world.ledger.sweep(world.now()).unwrap() == Upkeep::More {}
+    while world.ledger.sweep(world.now()).unwrap().upkeep == Upkeep::More {}
     assert_eq!(world.request(Mode::Preview, KEY, &body(false)).body(), first.body());
     assert_eq!(world.versions(), 3);
 }

@@ -24,7 +24,7 @@ fn started(begun: Begun) -> Lease {
 }
 
 fn sweep_all(ledger: &Ledger, now: Micros) {
-    while ledger.sweep(now).unwrap() == Upkeep::More {}
+    while ledger.sweep(now).unwrap().upkeep == Upkeep::More {}
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn dead_stages_are_dropped_in_bounded_steps() {
     assert_eq!(ledger.next_alarm(at(1)).unwrap(), Some(at(630)));
     sweep_all(&ledger, at(629));
     assert_eq!(db.number("SELECT COUNT(*) FROM staged"), 2_700);
-    assert_eq!(ledger.sweep(at(630)).unwrap(), Upkeep::More);
+    assert_eq!(ledger.sweep(at(630)).unwrap().upkeep, Upkeep::More);
     assert_eq!(db.number("SELECT COUNT(*) FROM staged"), 1_700);
     assert!(matches!(begin(&ledger, at(630), KEY), Begun::Started(_)));
     sweep_all(&ledger, at(630));

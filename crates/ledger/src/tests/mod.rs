@@ -1,3 +1,4 @@
+mod durability;
 mod lake;
 mod leases;
 mod model;

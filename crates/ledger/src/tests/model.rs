@@ -18,15 +18,15 @@ use crate::{
 
 /// When the next transaction kills the object.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Crash {
+pub(super) enum Crash {
     BeforeCommit,
     AfterCommit,
 }
 
 #[derive(Clone)]
-struct Crashing {
-    db: Sqlite,
-    next: Rc<Cell<Option<Crash>>>,
+pub(super) struct Crashing {
+    pub(super) db: Sqlite,
+    pub(super) next: Rc<Cell<Option<Crash>>>,
 }
 
 impl Sql for Crashing {
@@ -601,7 +601,7 @@ impl World {
             self.flush();
             self.follow(0);
             self.now += 1_000;
-            while self.ledger.sweep(at(self.now)).unwrap() == crate::sweep::Upkeep::More {}
+            while self.ledger.sweep(at(self.now)).unwrap().upkeep == crate::sweep::Upkeep::More {}
             self.check();
         }
         let db = &self.db.db;
