@@ -1,9 +1,16 @@
 // What the ledger promises: readable at once, all or nothing, once under a key, in order, and never lost.
+//
+// FIRN_READS, FIRN_PUBLISHES and FIRN_ARTIFACTS ask for more than a run of all tests has time for.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
 import { after, before, describe, test } from "node:test";
-import { System, assertProblem, contentPath, inParallel, ndjson } from "./system.mjs";
+import { INGEST, NDJSON, System, assertProblem, contentPath, inParallel, ndjson, token } from "./system.mjs";
 
 const NS = "e2e.example";
+const READ_COUNT = Number(process.env.FIRN_READS ?? 300);
+const PUBLISH_COUNT = Number(process.env.FIRN_PUBLISHES ?? 40);
+const ARTIFACT_COUNT = Number(process.env.FIRN_ARTIFACTS ?? 100);
 let system;
 before(async () => (system = await System.start({ tenants: { [NS]: { requests_per_minute: 60_000 } } })));
 after(() => system.stop());
@@ -18,9 +25,9 @@ describe("read your writes", () => {
   const fields = [[".md", "markdown"], [".mdx", "mdx"], [".html", "html"], [".js", "esm"], [".d.ts", "dts"], [".css", "css"]];
   const JSON_FIELDS = [[".json", "frontmatter"], [".mdast.json", "mdast"]];
 
-  test("what was published is what the next GET of every representation says, 300 times over 30 artifacts", async () => {
+  test("what was published is what the next GET of every representation says, over and over", async () => {
     const ids = Array.from({ length: 30 }, () => key().id);
-    for (let round = 0; round < 300; round += 1) {
+    for (let round = 0; round < READ_COUNT; round += 1) {
       const record = key(ids[round % ids.length]);
       const mode = round % 2 === 0 ? "preview" : "build";
       const content = Object.fromEntries(fields.map(([, field]) => [field, `${field} ${round} é雪`]));
@@ -71,8 +78,8 @@ describe("read your writes", () => {
 });
 
 describe("all or nothing", () => {
-  test("readers during publishes of 100 artifacts never see two publishes at once, nor a part of a failed one", async () => {
-    const ids = Array.from({ length: 100 }, () => key().id);
+  test("readers during publishes of many artifacts never see two publishes at once, nor a part of a failed one", async () => {
+    const ids = Array.from({ length: ARTIFACT_COUNT }, () => key().id);
     const publish = (round, last = "") => post([...ids.map((id) => ({ ...key(id), markdown: `${round}` })).map((r) => JSON.stringify(r)), ...(last ? [last] : [])].join("\n"));
     assert.equal((await publish(0)).status, 200);
     let answered = 0;
@@ -81,21 +88,52 @@ describe("all or nothing", () => {
       let reads = 0;
       while (!isOver) {
         const floor = answered;
-        const seen = await Promise.all([0, 33, 66, 99].map(async (at) => Number((await read(key(ids[at]))).text)));
+        const seen = await Promise.all([0, 0.33, 0.66, 0.99].map((part) => Math.floor(part * ARTIFACT_COUNT)).map(async (at) => Number((await read(key(ids[at]))).text)));
         for (const round of seen) assert.ok(round >= floor, `${seen} after ${floor} was answered`);
         assert.ok(seen.every((round) => round < 1_000), "a part of a failed publish");
         reads += 1;
       }
       return reads;
     });
-    for (let round = 1; round <= 40; round += 1) {
+    for (let round = 1; round <= PUBLISH_COUNT; round += 1) {
       assert.equal((await publish(round)).status, 200);
       answered = round;
       assertProblem(await publish(1_000 + round, '{"ns":"e2e.example","type":"ledger","id":"bad","markdown":7}'), 400, "nothing_accepted");
     }
     isOver = true;
     for (const reads of await Promise.all(readers)) assert.ok(reads > 0);
-    for (const id of ids) assert.equal((await read(key(id))).text, "40");
+    for (const id of ids) assert.equal((await read(key(id))).text, `${PUBLISH_COUNT}`);
+  });
+
+  test("a client that goes away in the middle of a publish leaves nothing of it", async () => {
+    for (const mode of ["preview", "build"]) {
+      const records = Array.from({ length: 60 }, () => ({ ...key(), markdown: "x".repeat(60_000) }));
+      const headers = { Authorization: `Bearer ${token()}`, "Content-Type": NDJSON, "X-Artifact-Mode": mode };
+      const request = http.request({ host: "127.0.0.1", port: system.port, method: "POST", path: INGEST, headers });
+      const gone = once(request, "error");
+      for (const record of records.slice(0, -1)) request.write(ndjson([record]));
+      await new Promise((done) => request.write("{", done));
+      request.destroy(new Error("gone"));
+      await gone;
+      await inParallel(records, 16, async (record) => assert.equal((await read(record)).status, 404));
+      assert.equal((await post(records, { mode })).status, 200);
+      await inParallel(records, 16, async (record) => assert.ok((await read(record)).text === record.markdown));
+    }
+  });
+
+  test("a kill in the middle of a publish leaves all of it or nothing", async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const records = Array.from({ length: 300 }, () => ({ ...key(), markdown: "x".repeat(20_000) }));
+      const answered = post(records).then(({ status }) => status, () => undefined);
+      await new Promise((done) => setTimeout(done, 20 * round));
+      system.kill();
+      const status = await answered;
+      await system.restart();
+      let found = 0;
+      await inParallel(records, 16, async (record) => (found += (await read(record)).status === 200 ? 1 : 0));
+      assert.ok(found === 0 || found === records.length, `${found} of ${records.length}`);
+      if (status === 200) assert.equal(found, records.length);
+    }
   });
 
   test("if_version: 409 with each line and the version found; nothing is written", async () => {

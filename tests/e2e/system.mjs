@@ -140,8 +140,8 @@ export class System {
   }
 
   /** Makes sends of a mode's stream fail: after `skip` of them, the next `count` (see workers/lake/entry.js). */
-  async fault(mode, kind, { skip = 0, count = 1, millis = 0 } = {}) {
-    const query = `stream=artifacts_${mode}&kind=${kind}&skip=${skip}&count=${count}&millis=${millis}`;
+  async fault(mode, kind, { skip = 0, count = 1, millis = 0, share = 1, seed = 0 } = {}) {
+    const query = `stream=artifacts_${mode}&kind=${kind}&skip=${skip}&count=${count}&millis=${millis}&share=${share}&seed=${seed}`;
     const answer = await this.request({ method: "POST", path: `/$.dev/fault?${query}`, headers: { "Content-Length": "0" } });
     assert.equal(answer.status, 200, answer.text);
   }

@@ -7,7 +7,10 @@ use firn_api::{
         ports::{FollowStore, Ledgers, LedgersPage, Put},
         rebuild::{RebuildFrom, compare_ledger, rebuild_ledger},
     },
-    ledger::LedgerPort,
+    ledger::{
+        LedgerPort,
+        protocol::{FollowCall, FollowReply, decode, encode},
+    },
     tables::{
         catalog::{CatalogConfig, HeldCatalog, RestCatalog, Transport},
         config::TableName,
@@ -40,6 +43,9 @@ const ASK_MINUTES: f64 = 5.0;
 
 /// Runs of a flush on a laptop, which ends when everything is followed: 500,000 requests.
 const FLUSH_RUN_COUNT_MAX: usize = 100;
+
+/// Parked rows that are listed: one page.
+const PARKED_COUNT_MAX: u64 = 1_000;
 
 /// What the schedule does each minute; `at_millis` is when it was due.
 pub(crate) async fn follow_on_schedule(env: &Env, at_millis: f64) -> Result<()> {
@@ -122,6 +128,30 @@ pub(crate) async fn compare(env: &Env, ns: &Namespace) -> Result<Value> {
     Ok(json!({
         "rows": compared.row_count, "versions": compared.version_count, "unreadableFiles": compared.unreadable_count,
         "differenceCount": compared.difference_count, "differences": differences.collect::<Vec<_>>(),
+    }))
+}
+
+/// Figures of a namespace's ledger, and the first rows that are parked in it, as JSON.
+pub(crate) async fn status(env: &Env, ns: &Namespace) -> Result<Value> {
+    let call = async |call: FollowCall<'_>| {
+        let message = encode(&call).map_err(|error| Error::RustError(error.to_string()))?;
+        let reply = call_ledger(env, ns, message).await.map_err(Error::RustError)?;
+        decode::<FollowCall<'_>>(&reply).map_err(|error| Error::RustError(error.to_string()))
+    };
+    let parked = call(FollowCall::Parked { from_version: 0, count: PARKED_COUNT_MAX }).await?;
+    let (FollowReply::Status(status), FollowReply::Parked(parked)) =
+        (call(FollowCall::Status).await?, parked)
+    else {
+        return Err(Error::RustError("a reply to another call".to_owned()));
+    };
+    let parked = parked.iter().map(|row| {
+        // As text: JavaScript's numbers end at 2^53.
+        json!({"type": row.artifact_type, "id": row.id, "version": row.version.to_string()})
+    });
+    Ok(json!({
+        "versions": status.version_count, "heldBytes": status.held_len_bytes, "running": status.running_count,
+        "unsent": status.unsent_count, "sent": status.sent_count, "confirmed": status.confirmed_count,
+        "parkedCount": status.parked_count, "parked": parked.collect::<Vec<_>>(),
     }))
 }
 

@@ -24,7 +24,7 @@ use worker::{
 };
 
 use crate::{
-    follow::{compare, follow_all, follow_on_schedule, rebuild},
+    follow::{compare, follow_all, follow_on_schedule, rebuild, status},
     ledgers::{drain_ledger, registered_ledgers},
     streams::configured_streams,
 };
@@ -83,7 +83,8 @@ async fn work_on_ledger(env: &Env, work: &str, query: &str) -> Result<Response> 
     let done = match work {
         "rebuild" => rebuild(env, &ns).await,
         "compare" => compare(env, &ns).await,
-        _ => return Response::error("rebuild or compare", 404),
+        "status" => status(env, &ns).await,
+        _ => return Response::error("rebuild, compare or status", 404),
     };
     match done {
         Ok(done) => Response::from_json(&done),
