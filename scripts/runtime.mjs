@@ -3,7 +3,7 @@
 // end-to-end tests and the benches alike.
 import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 // Miniflare otherwise asks Cloudflare for `request.cf` when it starts.
@@ -35,6 +35,13 @@ export function workerOptions(name, config, bindings = {}) {
   };
 }
 
+/** A Worker with a module in front of its own. */
+function wrap(options, file) {
+  if (file === undefined) return options;
+  const built = options.modules.map((module) => ({ ...module, path: basename(module.path) }));
+  return { ...options, modules: [{ type: "ESModule", path: basename(file), contents: readFileSync(file, "utf8") }, ...built] };
+}
+
 // The files of a build, named outright: nothing is bundled or guessed at start-up.
 function moduleFiles(dir) {
   const wasm = { type: "CompiledWasm", path: join(dir, "index_bg.wasm"), contents: readFileSync(join(dir, "index_bg.wasm")) };
@@ -55,9 +62,10 @@ function quietly(run) {
 
 /**
  * @param {{ port?: number, state: string, secrets: Record<string, string>, vars?: Record<string, Record<string, string>>,
- *           verbose?: boolean, extra?: object[] }} options  `vars` by the Worker's name
+ *           verbose?: boolean, extra?: object[], wrapped?: Record<string, string> }} options  `vars` and
+ *   `wrapped` by the Worker's name; a wrapping module imports the Worker's own as `./worker.js`
  */
-export async function start({ port = 0, state, secrets, vars = {}, verbose = false, extra = [] }) {
+export async function start({ port = 0, state, secrets, vars = {}, verbose = false, extra = [], wrapped = {} }) {
   mkdirSync(state, { recursive: true });
   const bindings = (name) => ({ ...(name === "firn-lake" ? {} : secrets), ...vars[name] });
   // wrangler still speaks miniflare 4's options; miniflare 5 brings the translation.
@@ -68,7 +76,7 @@ export async function start({ port = 0, state, secrets, vars = {}, verbose = fal
     handleStructuredLogs: verbose ? ({ message }) => console.error(message) : ownLogLines,
     cf: false,
     resourcePersistencePath: state,
-    workers: [...CONFIGS.map(([name, config]) => workerOptions(name, config, bindings(name))), ...extra],
+    workers: [...CONFIGS.map(([name, config]) => wrap(workerOptions(name, config, bindings(name)), wrapped[name])), ...extra],
   });
   const runtime = new Miniflare(options);
   const url = await runtime.ready;
