@@ -17,6 +17,7 @@ mod sqlite;
 mod world;
 
 mod faults;
+mod fixtures;
 mod generated;
 mod rebuild;
 mod snapshots;

@@ -6,6 +6,7 @@ use std::{
     rc::Rc,
 };
 
+use bytes::Bytes;
 use firn_api::{
     follow::{
         FollowConfig, Lake as FollowedLake, REQUEST_COUNT_MAX, Report, Tell, follow_tables,
@@ -251,14 +252,21 @@ impl World {
         self.bucket.put(pointer_key("firn", "t").as_str(), pointer.render().into());
     }
 
+    /// An object of the bucket.
+    pub(crate) fn object(&self, key: &str) -> Bytes {
+        let tail = ByteRange::Tail { len_bytes: 1 << 20 };
+        block_on(self.bucket.read(&firn_types::object::ObjectKey::new(key), &tail)).unwrap().bytes
+    }
+
+    /// The pointer to the current metadata.
+    pub(crate) fn pointer(&self) -> Bytes {
+        self.object(pointer_key("firn", "t").as_str())
+    }
+
     fn metadata(&self) -> Json {
-        let read = |key: &str| {
-            let tail = ByteRange::Tail { len_bytes: 1 << 20 };
-            block_on(self.bucket.read(&firn_types::object::ObjectKey::new(key), &tail)).unwrap().bytes
-        };
-        let pointer = Pointer::parse(&read(pointer_key("firn", "t").as_str())).unwrap();
-        let key = pointer.metadata_location.strip_prefix("s3://lake/").unwrap().to_owned();
-        serde_json::from_slice(&read(&key)).unwrap()
+        let pointer = Pointer::parse(&self.pointer()).unwrap();
+        serde_json::from_slice(&self.object(pointer.metadata_location.strip_prefix("s3://lake/").unwrap()))
+            .unwrap()
     }
 
     /// Makes an older snapshot, with the table as it was then, the current one.
