@@ -46,7 +46,6 @@ fn table(format_version: u8, delete: impl FnOnce(&mut World)) -> Json {
 
 #[test]
 #[ignore = "writes the fixture tests/e2e/fixtures/deletes.json.gz: cargo test -p firn-api --test follow -- --ignored fixtures"]
-#[expect(clippy::disallowed_methods, reason = "it writes a file")]
 fn tables_whose_rows_another_engine_deleted() {
     let positions = BTreeSet::from([0, 1]);
     let equal = [row("b", "x", 0), row("alpha.example", "a", 0)];
