@@ -1,16 +1,11 @@
 //! SHA-256 by the runtime.
 //!
-//! The runtime's is 7 times as fast a byte as the `sha2` crate is in wasm, but starting one costs about 2 µs of
-//! JavaScript. So content of a few hundred bytes is hashed here, and everything longer there.
+//! The runtime's is 7 times as fast a byte as the `sha2` crate is in wasm. A call costs about 2 µs of JavaScript, so
+//! content of less than half a kilobyte would be faster here; but not by what a second implementation takes of the module.
 
-use firn_ndjson::digest::{Sha256, SoftwareSha256};
+use firn_ndjson::digest::Sha256;
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
-
-/// Content from this length on is the runtime's.
-///
-/// Measured in workerd: the runtime's hash costs 2.1 µs and 0.6 ns a byte, ours 0.3 µs and 4.1 ns a byte.
-const HOSTED_LEN_BYTES_MIN: usize = 512;
 
 #[wasm_bindgen(module = "/src/hash.js")]
 extern "C" {
@@ -28,7 +23,7 @@ extern "C" {
     fn digest(this: &Hash) -> Uint8Array;
 }
 
-/// [`Sha256`] by the runtime where that is faster.
+/// [`Sha256`] by the runtime.
 #[derive(Debug, Default)]
 pub struct HostSha256(Option<Hash>);
 
@@ -40,7 +35,6 @@ impl Sha256 for HostSha256 {
     fn finish(self, last: &[u8]) -> [u8; 32] {
         let mut digest = [0; 32];
         match self.0 {
-            None if last.len() < HOSTED_LEN_BYTES_MIN => digest = SoftwareSha256::default().finish(last),
             None => sha256(last, &mut digest),
             Some(hash) => {
                 hash.update(last);
