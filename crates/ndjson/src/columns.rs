@@ -38,6 +38,10 @@ impl ColumnSet {
         Self(self.0 | other.0)
     }
 
+    pub(crate) const fn has(self, idx: usize) -> bool {
+        self.0 >> idx & 1 == 1
+    }
+
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::special::{BLOCK_LEN_BYTES, Specials, block_at, is_special};
+use crate::special::{BLOCK_LEN_BYTES, Marks, Specials, WIDE_LEN_BYTES, block_at, copy_wide, is_special};
 
 /// Why an escape means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +15,25 @@ pub(crate) enum EscapeFault {
 
 /// What `\` and this letter mean together: one ASCII character.
 #[inline]
-pub(crate) const fn simple_escape(letter: u8) -> Option<u8> {
-    Some(match letter {
-        b'"' | b'\\' | b'/' => letter,
-        b'b' => 0x08,
-        b'f' => 0x0C,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => return None,
-    })
+pub(crate) fn simple_escape(letter: u8) -> Option<u8> {
+    MEANINGS.get(usize::from(letter)).copied().filter(|meant| *meant != 0)
+}
+
+/// What a backslash and each byte mean together; 0: nothing by themselves. A table, because no branch can be foreseen in
+/// other people's text.
+const MEANINGS: [u8; 256] = meanings();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
+const fn meanings() -> [u8; 256] {
+    let mut meanings = [0; 256];
+    let escapes = [*b"\"\"", *b"\\\\", *b"//", *b"b\x08", *b"f\x0C", *b"n\n", *b"r\r", *b"t\t"];
+    let mut idx = 0;
+    while idx < escapes.len() {
+        let [letter, meant] = escapes[idx];
+        meanings[letter as usize] = meant;
+        idx += 1;
+    }
+    meanings
 }
 
 /// The character that the escape at the start of `bytes` (a backslash) means, and the escape's length.
@@ -73,40 +82,61 @@ pub(crate) fn decode(body: &str, value: &mut String) {
 /// Most bytes that an escape means: a character beyond the Basic Multilingual Plane.
 const MEANING_LEN_BYTES_MAX: usize = 4;
 
-/// Room in which [`decode_into`] always gets on: a block, and what an escape after it means.
-pub(crate) const DECODE_LEN_BYTES_MIN: usize = BLOCK_LEN_BYTES + MEANING_LEN_BYTES_MAX;
+/// [`decode`] for the hot path: appends to bytes.
+pub(crate) fn decode_onto(body: &[u8], out: &mut Vec<u8>) {
+    let start_idx = out.len();
+    // An escape is longer than what it means.
+    out.resize(start_idx.saturating_add(body.len()), 0);
+    let value_len_bytes = decode_into(body, out.get_mut(start_idx..).unwrap_or_default());
+    out.truncate(start_idx.saturating_add(value_len_bytes));
+}
 
-/// What is copied at once where there is room: prose has an escape every 60 bytes.
-const RUN_LEN_BYTES: usize = 64;
+/// What is looked at together: a block, the letter of an escape at its end, and the longest run after that.
+const WINDOW_LEN_BYTES: usize = 2 * WIDE_LEN_BYTES + 1;
 
-/// [`decode`] for the hot path: writes bytes that are there already, until the body ends or fewer than
-/// [`DECODE_LEN_BYTES_MIN`] are free. Gives how many bytes were read and written.
-pub(crate) fn decode_into(body: &[u8], out: &mut [u8]) -> (usize, usize) {
+/// Decodes to bytes that are there already, as many as the body has; gives how many were written.
+fn decode_into(body: &[u8], out: &mut [u8]) -> usize {
     let mut writer = Writer { out, len_bytes: 0 };
     let mut at_idx = 0;
-    while let Some(run) = block_at::<RUN_LEN_BYTES>(body, at_idx)
-        && writer.free_len_bytes() >= RUN_LEN_BYTES + MEANING_LEN_BYTES_MAX
+    while let Some(window) = block_at::<WINDOW_LEN_BYTES>(body, at_idx)
+        && let Some(wide) = block_at(window, 0)
     {
-        // All of it is copied, also what follows an escape: that is written again.
-        writer.put_ahead(run);
-        let escape_idx = memchr(b'\\', run);
-        let run_len_bytes = escape_idx.unwrap_or(RUN_LEN_BYTES);
-        writer.len_bytes += run_len_bytes;
-        at_idx += run_len_bytes;
-        if escape_idx.is_some() {
-            at_idx += writer.put_meaning(body.get(at_idx..).unwrap_or_default());
+        let mut escapes = Marks::of(*wide).backslashes();
+        // What of the window is written.
+        let mut done_idx = 0;
+        while escapes != 0 {
+            let escape_idx = escapes.trailing_zeros() as usize;
+            let letter = window.get(escape_idx + 1).copied().unwrap_or_default();
+            let Some(meant) = simple_escape(letter) else { break };
+            // What is copied of the escape and beyond is written again.
+            writer.put_wide_ahead(window, done_idx);
+            writer.len_bytes += escape_idx - done_idx;
+            writer.put(&[meant]);
+            done_idx = escape_idx + 2;
+            escapes &= escapes - 1;
+            // The letter may be a backslash itself.
+            escapes &= !(u64::from(letter == b'\\').wrapping_shl(1) << escape_idx);
+        }
+        let run_end_idx = if escapes == 0 { WIDE_LEN_BYTES } else { escapes.trailing_zeros() as usize };
+        if done_idx < run_end_idx {
+            writer.put_wide_ahead(window, done_idx);
+            writer.len_bytes += run_end_idx - done_idx;
+            done_idx = run_end_idx;
+        }
+        at_idx += done_idx;
+        if escapes != 0 {
+            at_idx += writer.put_long_meaning(body.get(at_idx..).unwrap_or_default());
         }
     }
-    while at_idx < body.len() && writer.free_len_bytes() >= DECODE_LEN_BYTES_MIN {
+    while let Some(byte) = body.get(at_idx) {
         // In the body of a valid string nothing is special but a backslash.
         let (run_len_bytes, has_escape) = if let Some(block) = block_at(body, at_idx) {
             writer.put_ahead(block);
             let escape_idx = Specials::of(*block).first_idx();
             (escape_idx.unwrap_or(BLOCK_LEN_BYTES), escape_idx.is_some())
         } else {
-            let byte = body.get(at_idx).copied().unwrap_or_default();
-            writer.put_ahead(&[byte]);
-            (usize::from(!is_special(byte)), is_special(byte))
+            writer.put_ahead(&[*byte]);
+            (usize::from(!is_special(*byte)), is_special(*byte))
         };
         writer.len_bytes += run_len_bytes;
         at_idx += run_len_bytes;
@@ -114,7 +144,7 @@ pub(crate) fn decode_into(body: &[u8], out: &mut [u8]) -> (usize, usize) {
             at_idx += writer.put_meaning(body.get(at_idx..).unwrap_or_default());
         }
     }
-    (at_idx, writer.len_bytes)
+    writer.len_bytes
 }
 
 /// Appends `text` as the body of a JSON string, quotes not included. [`decode`] is its inverse.
@@ -171,6 +201,16 @@ impl Writer<'_> {
         room.map(|room| *room = *bytes).is_some()
     }
 
+    /// Writes four blocks of `bytes` without moving on.
+    #[inline]
+    fn put_wide_ahead(&mut self, bytes: &[u8; WINDOW_LEN_BYTES], at_idx: usize) {
+        if let Some(from) = block_at::<WIDE_LEN_BYTES>(bytes, at_idx)
+            && let Some(to) = self.out.get_mut(self.len_bytes..).and_then(<[u8]>::first_chunk_mut)
+        {
+            copy_wide(from, to);
+        }
+    }
+
     #[inline]
     fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
         if self.put_ahead(bytes) {
@@ -179,23 +219,22 @@ impl Writer<'_> {
     }
 
     /// Writes what the escape at the start of `bytes` means; gives the escape's length.
-    #[inline]
     fn put_meaning(&mut self, bytes: &[u8]) -> usize {
         if let Some(meant) = bytes.get(1).and_then(|letter| simple_escape(*letter)) {
             self.put(&[meant]);
             return 2;
         }
-        // A valid string has no escape without a meaning; to get on is all that matters there.
-        let (character, len_bytes) = parse_escape(bytes).unwrap_or((char::REPLACEMENT_CHARACTER, 1));
-        let mut meant = [0; MEANING_LEN_BYTES_MAX];
-        let meant_len_bytes = character.encode_utf8(&mut meant).len();
-        self.put_ahead(&meant);
-        self.len_bytes += meant_len_bytes;
-        len_bytes
+        self.put_long_meaning(bytes)
     }
 
-    fn free_len_bytes(&self) -> usize {
-        self.out.len().saturating_sub(self.len_bytes)
+    #[inline(never)]
+    fn put_long_meaning(&mut self, bytes: &[u8]) -> usize {
+        // A valid string has no escape without a meaning; to get on is all that matters there.
+        let (character, len_bytes) = parse_escape(bytes).unwrap_or((char::REPLACEMENT_CHARACTER, 1));
+        for byte in character.encode_utf8(&mut [0; MEANING_LEN_BYTES_MAX]).bytes() {
+            self.put(&[byte]);
+        }
+        len_bytes
     }
 
     #[inline]
@@ -230,19 +269,12 @@ mod tests {
 
     use super::*;
 
-    /// The value by both decoders, the second with rooms of `room_len_bytes`.
-    fn decoded(body: &str, room_len_bytes: usize) -> (String, Vec<u8>) {
-        let mut value = String::new();
+    /// The value by both decoders.
+    fn decoded(body: &str) -> (String, Vec<u8>) {
+        let (mut value, mut bytes) = (String::new(), b"before".to_vec());
         decode(body, &mut value);
-        let (mut bytes, mut rest) = (Vec::new(), body.as_bytes());
-        while !rest.is_empty() {
-            let mut room = vec![0; room_len_bytes];
-            let (read_len_bytes, written_len_bytes) = decode_into(rest, &mut room);
-            assert!(read_len_bytes > 0, "it gets on");
-            bytes.extend_from_slice(&room[..written_len_bytes]);
-            rest = &rest[read_len_bytes..];
-        }
-        (value, bytes)
+        decode_onto(body.as_bytes(), &mut bytes);
+        (value, bytes.strip_prefix(b"before").unwrap().to_vec())
     }
 
     #[track_caller]
@@ -296,12 +328,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_undoes_encoding(text in any::<String>(), room_len_bytes in DECODE_LEN_BYTES_MIN..300_usize) {
+        fn decoding_undoes_encoding(text in any::<String>()) {
             let mut body = Vec::new();
             encode(&text, &mut body);
             prop_assert_eq!(body.len(), encoded_len_bytes(&text));
             let body = String::from_utf8(body).unwrap();
-            let (value, bytes) = decoded(&body, room_len_bytes);
+            let (value, bytes) = decoded(&body);
             prop_assert_eq!(&value, &text);
             prop_assert_eq!(bytes, text.as_bytes());
         }
@@ -317,11 +349,10 @@ mod tests {
                 ],
                 0..20,
             ),
-            room_len_bytes in DECODE_LEN_BYTES_MIN..300_usize,
         ) {
             let body = pieces.concat();
             let expected: String = serde_json::from_str(&format!("\"{body}\"")).unwrap();
-            let (value, bytes) = decoded(&body, room_len_bytes);
+            let (value, bytes) = decoded(&body);
             prop_assert_eq!(bytes, expected.as_bytes());
             prop_assert_eq!(value, expected);
         }

@@ -2,20 +2,21 @@
 //!
 //! ```text
 //! bytes ─ Framer ─▶ Line ─ parse_record ─▶ Record ─┬─ content_digest ─▶ hash, size
-//!  (any cut)      (borrowed)             (borrowed) └─ render_row ─▶ row ─ Chunker ─▶ "[row,row,…]"
+//!  (any cut)      (borrowed)             (borrowed) └─ plan_row ─▶ row ─ Chunker ─▶ "[row,row,…]" or values
 //! ```
 //!
 //! Every stage is synchronous and owns no I/O: the caller reads a body, takes lines one at a time, and may await
 //! between any two of them with nothing copied and nothing lost ([`frame::Framer::next_line`]).
 //!
 //! ```
-//! use firn_ndjson::{chunk::Chunker, frame::{Framer, Line}, record::{parse_record, too_large}};
-//! # use firn_ndjson::{digest::{content_digest, SoftwareSha256}, row::{RequestFields, RowFields, RowRenderer}};
+//! use firn_ndjson::{chunk::Chunker, frame::{Framer, Line}, record::{parse_record, too_large}, values::Values};
+//! # use firn_ndjson::{digest::{content_digest, content_size_bytes, SoftwareSha256}, row::{RequestFields, RowFields, RowRenderer}};
 //! # use firn_types::{mode::Mode, time::Micros, version::Version, visibility::Visibility};
 //! # let request = RequestFields {
 //! #     owner_iss: None, owner_org: None, owner_sub: None, ts: Micros(0), mode: Mode::Bulk, ingest_id: "i",
 //! # };
 //! let renderer = RowRenderer::new(&request);
+//! let mut scratch = Values::default();
 //! let (mut framer, mut chunker) = (Framer::default(), Chunker::new(Mode::Bulk.chunk_len_bytes_max()));
 //! for buffer in [b"{\"ns\":\"n\",\"type\":\"t\"".as_slice(), b",\"id\":\"a\"}\n{}\n"] {
 //!     let mut rest = buffer;
@@ -25,17 +26,17 @@
 //!             Line::TooLarge { len_bytes, .. } => Err(too_large(len_bytes)),
 //!         };
 //!         let planned = record.and_then(|record| {
-//!             let digest = content_digest(&record, SoftwareSha256::default());
+//!             let hash = content_digest(&record, SoftwareSha256::default(), &mut scratch);
 //!             let fields = RowFields {
 //!                 version: Version::new(1),
 //!                 visibility: record.visibility.unwrap_or(Visibility::Public),
-//!                 hash: Some(digest.hash),
-//!                 size_bytes: digest.size_bytes,
+//!                 hash: Some(hash),
+//!                 size_bytes: content_size_bytes(&record),
 //!             };
 //!             renderer.plan_row(&record, &fields).map(|row| chunker.push_row(line.number(), &row))
 //!         });
 //!         match planned {
-//!             Ok(Some(chunk)) => drop(chunk), // Send it, here and now; then `chunker.recycle(chunk.json)`.
+//!             Ok(Some(chunk)) => drop(chunk), // Send it, here and now; then `chunker.recycle(chunk.rows)`.
 //!             Ok(None) => {}
 //!             Err(error) => assert_eq!((line.number(), error.detail.as_str()), (2, "ns is required")),
 //!         }
@@ -63,3 +64,4 @@ pub mod record;
 pub mod row;
 mod scan;
 mod special;
+pub mod values;

@@ -40,11 +40,23 @@ pub enum IfVersion {
     Is(Version),
 }
 
+/// A valid key. A text that was written without escapes is not copied: that would be a fifth of the time for a short
+/// line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordKey<'a> {
+    /// The namespace, lower-cased.
+    pub ns: Cow<'a, str>,
+    /// The type.
+    pub artifact_type: Cow<'a, str>,
+    /// The id.
+    pub id: Cow<'a, str>,
+}
+
 /// A valid record. Its texts borrow from the line.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
-    /// The key, the namespace lower-cased.
-    pub key: ArtifactKey,
+    /// The key.
+    pub key: RecordKey<'a>,
     /// Who may read the artifact, if the caller says so.
     pub visibility: Option<Visibility>,
     /// Whether it is a tombstone.
@@ -95,7 +107,7 @@ pub fn parse_record(line: &[u8]) -> Result<Record<'_>, LineError> {
     if !scanner.take(b'{') {
         return Err(not_an_object(text));
     }
-    let mut fields = Fields { tokens: [None; COLUMN_COUNT], if_version: None };
+    let mut fields = Fields { tokens: [None; COLUMN_COUNT], present: ColumnSet::EMPTY, if_version: None };
     if !scanner.take(b'}') {
         loop {
             read_member(&mut scanner, &mut fields)?;
@@ -128,6 +140,7 @@ pub fn too_large(len_bytes: u64) -> LineError {
 /// The members of a record's object that were read so far.
 struct Fields<'a> {
     tokens: [Option<Token<'a>>; COLUMN_COUNT],
+    present: ColumnSet,
     if_version: Option<Token<'a>>,
 }
 
@@ -159,6 +172,7 @@ fn slot_of<'f, 'a>(
         && let Some(slot) = fields.tokens.get_mut(idx)
     {
         if column.caller != CallerValue::None {
+            fields.present = fields.present.with(ColumnSet::single(idx));
             return Ok((column.name, column.caller, slot));
         }
         let detail = format!("{:?} at byte {at_idx} is set by the server", column.name);
@@ -199,10 +213,10 @@ impl<'a> Fields<'a> {
     /// Checks the values, the key first.
     fn into_record(self) -> Result<Record<'a>, LineError> {
         let decoded = |idx: usize| self.tokens.get(idx).copied().flatten().map(|token| token.decode());
-        let key = parse_key(
-            &required(NS, decoded(NS))?,
-            &required(TYPE, decoded(TYPE))?,
-            &required(ID, decoded(ID))?,
+        let key = check_key(
+            required(NS, decoded(NS))?,
+            required(TYPE, decoded(TYPE))?,
+            required(ID, decoded(ID))?,
         )?;
         let visibility = decoded(VISIBILITY).map(|word| parse_visibility(&word)).transpose()?;
         let expires_at = decoded(EXPIRES_AT).map(|text| parse_expires_at(&text)).transpose()?;
@@ -216,9 +230,15 @@ impl<'a> Fields<'a> {
             return Err(LineError::of_field(LineErrorCode::MetadataTooLarge, "metadata", detail));
         }
         let deleted = token_text(DELETED) == Some("true");
-        let places = self.tokens.iter().enumerate().filter(|(_, token)| token.is_some());
-        let present = places.fold(ColumnSet::default(), |set, (idx, _)| set.with(ColumnSet::single(idx)));
-        Ok(Record { key, visibility, deleted, expires_at, if_version, tokens: self.tokens, present })
+        Ok(Record {
+            key,
+            visibility,
+            deleted,
+            expires_at,
+            if_version,
+            tokens: self.tokens,
+            present: self.present,
+        })
     }
 }
 
@@ -229,10 +249,18 @@ fn required(column_idx: usize, value: Option<Cow<'_, str>>) -> Result<Cow<'_, st
     })
 }
 
-fn parse_key(ns: &str, artifact_type: &str, id: &str) -> Result<ArtifactKey, LineError> {
-    ArtifactKey::parse(ns, artifact_type, id).map_err(|error: KeyError| {
+fn check_key<'a>(
+    mut ns: Cow<'a, str>,
+    artifact_type: Cow<'a, str>,
+    id: Cow<'a, str>,
+) -> Result<RecordKey<'a>, LineError> {
+    ArtifactKey::check(&ns, &artifact_type, &id).map_err(|error: KeyError| {
         LineError::of_field(LineErrorCode::InvalidValue, error.part().field(), error.to_string())
-    })
+    })?;
+    if ns.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        ns.to_mut().make_ascii_lowercase();
+    }
+    Ok(RecordKey { ns, artifact_type, id })
 }
 
 fn parse_visibility(word: &str) -> Result<Visibility, LineError> {

@@ -5,6 +5,8 @@
 //! holds the caller's text unchanged; an instant is RFC 3339 in UTC; the namespace is lower-cased. `deleted` is
 //! always there, so that a query needs no case for null.
 
+use std::sync::Arc;
+
 use firn_types::error::LineErrorCode;
 use firn_types::limits::RECORD_LEN_BYTES_MAX;
 use firn_types::mode::Mode;
@@ -14,13 +16,15 @@ use firn_types::version::Version;
 use firn_types::visibility::Visibility;
 
 use crate::columns::{
-    ColumnSet, DELETED, EXPIRES_AT, HASH, INGEST_ID, MODE, NAME_LEN_BYTES_MAX, NS, OWNER_ISS, OWNER_ORG,
-    OWNER_SUB, SIZE_BYTES, TS, VERSION, VISIBILITY,
+    CONTENT, ColumnSet, DELETED, EXPIRES_AT, HASH, INGEST_ID, MODE, NAME_LEN_BYTES_MAX, NS, OWNER_ISS,
+    OWNER_ORG, OWNER_SUB, SIZE_BYTES, TS, VERSION, VISIBILITY,
 };
-use crate::digest::ContentHash;
+use crate::digest::{ContentHash, Sha256};
 use crate::error::LineError;
 use crate::escape;
 use crate::record::Record;
+use crate::special::BLOCK_LEN_BYTES;
+use crate::values::Values;
 
 /// What the server puts into every row of a request.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +61,11 @@ pub struct RowFields {
 pub struct RowRenderer {
     /// The members that the request sets, by the column's place, names included; empty where it does not.
     fixed: [String; COLUMN_COUNT],
+    fixed_len_bytes: usize,
     /// The columns that every row of the request has.
     present: ColumnSet,
+    /// As [`Values::shared_json`] has it.
+    shared_json: Arc<str>,
 }
 
 impl RowRenderer {
@@ -82,7 +89,8 @@ impl RowRenderer {
                 present = present.with(ColumnSet::single(idx));
             }
         }
-        Self { fixed, present }
+        let fixed_len_bytes = fixed.iter().map(String::len).sum();
+        Self { shared_json: shared_json(&fixed), fixed, fixed_len_bytes, present }
     }
 
     /// Plans a record's row.
@@ -97,12 +105,13 @@ impl RowRenderer {
         let mut row = Row {
             record,
             renderer: self,
+            fields: *fields,
             deleted: if record.deleted { "true" } else { "false" },
             visibility: fields.visibility.as_str(),
-            version: fields.version.map(|version| version.to_string()),
-            size_bytes: fields.size_bytes.to_string(),
+            version: fields.version.map(|version| Decimal::of(version.get().unsigned_abs())),
+            size_bytes: Decimal::of(fields.size_bytes),
             expires_at: record.expires_at.map(Micros::to_rfc3339),
-            hash: fields.hash.map(ContentHash::to_hex),
+            hash: fields.hash.map(ContentHash::hex_digits),
             present: self.present.with(record.present().and(BY_THE_CALLER)),
             len_bytes: 0,
         };
@@ -127,6 +136,23 @@ impl RowRenderer {
         Ok(row)
     }
 
+    /// Plans a record's row as values. Its hash is not that of `fields` but is made with `sha256`, if there is one, when
+    /// the row is written: by then its content lies in one piece.
+    ///
+    /// # Errors
+    /// As [`Self::plan_row`].
+    pub fn plan_values<'r, 'a, S: Sha256>(
+        &'r self,
+        record: &'r Record<'a>,
+        fields: &RowFields,
+        sha256: Option<S>,
+    ) -> Result<ValueRow<'r, 'a, S>, LineError> {
+        // As long as the one to come.
+        let hash = sha256.as_ref().map(|_| ContentHash([0; 32]));
+        let row = self.plan_row(record, &RowFields { hash, ..*fields })?;
+        Ok(ValueRow { row, sha256 })
+    }
+
     /// Appends a record's row; gives its length.
     ///
     /// # Errors
@@ -148,12 +174,13 @@ impl RowRenderer {
 pub struct Row<'r, 'a> {
     record: &'r Record<'a>,
     renderer: &'r RowRenderer,
+    fields: RowFields,
     deleted: &'static str,
     visibility: &'static str,
-    version: Option<String>,
-    size_bytes: String,
+    version: Option<Decimal>,
+    size_bytes: Decimal,
     expires_at: Option<String>,
-    hash: Option<String>,
+    hash: Option<[u8; 64]>,
     present: ColumnSet,
     len_bytes: usize,
 }
@@ -187,7 +214,8 @@ impl Row<'_, '_> {
     }
 
     fn measure(&self) -> usize {
-        let values_len_bytes = self.members().map(|(name, value)| {
+        let own = self.present.and(OWN).places().filter_map(|idx| self.member(idx));
+        let own_len_bytes = own.map(|(name, value)| {
             let value_len_bytes = match value {
                 Value::Json(json) => json.len(),
                 Value::Word(word) => word.len().saturating_add(2),
@@ -195,7 +223,7 @@ impl Row<'_, '_> {
             };
             name.len_bytes.saturating_add(value_len_bytes)
         });
-        values_len_bytes.fold(1, usize::saturating_add)
+        own_len_bytes.fold(self.renderer.fixed_len_bytes.saturating_add(1), usize::saturating_add)
     }
 
     fn members(&self) -> impl Iterator<Item = (&'static MemberName, Value<'_>)> {
@@ -210,15 +238,80 @@ impl Row<'_, '_> {
             Source::Request => return Some((&NAMELESS, Value::Json(self.renderer.fixed.get(idx)?))),
             Source::CallerJson => Value::Json(self.record.token(idx)?.text),
             Source::CallerText => Value::Text(self.record.token(idx)?.text),
-            Source::Namespace => Value::Word(self.record.key.ns.as_str()),
+            Source::Namespace => Value::Word(&self.record.key.ns),
             Source::Visibility => Value::Word(self.visibility),
             Source::Deleted => Value::Json(self.deleted),
             Source::ExpiresAt => Value::Word(self.expires_at.as_deref()?),
-            Source::Version => Value::Json(self.version.as_deref()?),
-            Source::Hash => Value::Word(self.hash.as_deref()?),
-            Source::SizeBytes => Value::Json(&self.size_bytes),
+            Source::Version => Value::Json(self.version.as_ref()?.as_str()),
+            Source::Hash => Value::Word(str::from_utf8(self.hash.as_ref()?).unwrap_or_default()),
+            Source::SizeBytes => Value::Json(self.size_bytes.as_str()),
         };
         Some((MEMBER_NAMES.get(idx)?, value))
+    }
+}
+
+/// A row that is known to be within the limit, to be written as values.
+#[derive(Debug)]
+pub struct ValueRow<'r, 'a, S> {
+    row: Row<'r, 'a>,
+    sha256: Option<S>,
+}
+
+impl<S: Sha256> ValueRow<'_, '_, S> {
+    /// Its length, were it JSON.
+    pub const fn len_bytes(&self) -> usize {
+        self.row.len_bytes
+    }
+
+    pub(crate) fn shared_json(&self) -> Arc<str> {
+        Arc::clone(&self.row.renderer.shared_json)
+    }
+
+    /// Appends the row.
+    pub(crate) fn write(self, values: &mut Values) {
+        values.push_row(|values| {
+            let mut member_count = self.row.write_own(values);
+            let (content_count, start_idx) = values.push_contents(self.row.record);
+            member_count += content_count;
+            if let Some(sha256) = self.sha256 {
+                let hash = ContentHash(sha256.finish(values.preimage(start_idx)));
+                values.push_text(HASH, str::from_utf8(&hash.hex_digits()).unwrap_or_default());
+                member_count += 1;
+            }
+            values.erase_lens();
+            member_count
+        });
+    }
+}
+
+impl Row<'_, '_> {
+    /// Writes the members that are neither content nor hash; gives their number.
+    fn write_own(&self, values: &mut Values) -> u32 {
+        let mut count = 0;
+        for idx in self.present.and(OWN).places().filter(|idx| !CONTENT.has(*idx)) {
+            let Some(source) = SOURCES.get(idx) else { continue };
+            match source {
+                Source::Nobody | Source::Request | Source::Hash => continue,
+                Source::CallerJson | Source::CallerText => {
+                    let Some(token) = self.record.token(idx) else { continue };
+                    match source {
+                        Source::CallerJson => values.push_string(idx, token),
+                        _ => values.push_text(idx, token.text),
+                    }
+                }
+                Source::Namespace => values.push_text(idx, &self.record.key.ns),
+                Source::Visibility => values.push_text(idx, self.visibility),
+                Source::Deleted => values.push_bool(idx, self.record.deleted),
+                Source::ExpiresAt => values.push_text(idx, self.expires_at.as_deref().unwrap_or_default()),
+                Source::Version => {
+                    let version = self.fields.version.map_or(0, Version::get);
+                    values.push_number(idx, version.unsigned_abs());
+                }
+                Source::SizeBytes => values.push_number(idx, self.fields.size_bytes),
+            }
+            count += 1;
+        }
+        count
     }
 }
 
@@ -231,6 +324,37 @@ enum Value<'a> {
     Word(&'a str),
     /// A string with this text.
     Text(&'a str),
+}
+
+/// A number's digits, without a heap.
+#[derive(Clone, Copy, Debug)]
+struct Decimal {
+    /// From `start_idx` on.
+    digits: [u8; DECIMAL_LEN_BYTES_MAX],
+    start_idx: usize,
+}
+
+/// Digits of `u64::MAX`.
+const DECIMAL_LEN_BYTES_MAX: usize = 20;
+
+impl Decimal {
+    fn of(mut number: u64) -> Self {
+        let mut decimal = Self { digits: [b'0'; DECIMAL_LEN_BYTES_MAX], start_idx: DECIMAL_LEN_BYTES_MAX };
+        for (idx, digit) in decimal.digits.iter_mut().enumerate().rev() {
+            *digit = b"0123456789".get((number % 10) as usize).copied().unwrap_or_default();
+            decimal.start_idx = idx;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        decimal
+    }
+
+    fn as_str(&self) -> &str {
+        let digits = self.digits.get(self.start_idx..).unwrap_or_default();
+        str::from_utf8(digits).unwrap_or_default()
+    }
 }
 
 /// Where the value of a column comes from.
@@ -296,6 +420,13 @@ const IN_EVERY_ROW: ColumnSet = ColumnSet::single(NS)
 /// The columns that hold what the caller wrote.
 const BY_THE_CALLER: ColumnSet = by_the_caller();
 
+/// The columns that differ from row to row.
+const OWN: ColumnSet = BY_THE_CALLER
+    .with(IN_EVERY_ROW)
+    .with(ColumnSet::single(EXPIRES_AT))
+    .with(ColumnSet::single(VERSION))
+    .with(ColumnSet::single(HASH));
+
 #[expect(clippy::indexing_slicing, reason = "runs at compile time, where an index out of bounds is an error")]
 const fn by_the_caller() -> ColumnSet {
     let mut set = ColumnSet::EMPTY;
@@ -309,8 +440,9 @@ const fn by_the_caller() -> ColumnSet {
     set
 }
 
-/// Longest [`MemberName`]: quotes, colon, and a brace or comma.
-const MEMBER_NAME_LEN_BYTES_MAX: usize = NAME_LEN_BYTES_MAX + 4;
+/// Room for the longest [`MemberName`], with quotes, colon, and a brace or comma: two blocks.
+const MEMBER_NAME_LEN_BYTES_MAX: usize = 2 * BLOCK_LEN_BYTES;
+const _: () = assert!(NAME_LEN_BYTES_MAX + 4 <= MEMBER_NAME_LEN_BYTES_MAX, "a name and its punctuation fit");
 
 /// `{"name":` of the first column, which every row has, and `,"name":` of the others.
 #[derive(Clone, Copy, Debug)]
@@ -327,12 +459,14 @@ impl MemberName {
         self.bytes.get(..self.len_bytes).and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
     }
 
-    /// Appends the name. Where there is room, by a copy of a fixed length: a few instructions and no call.
+    /// Appends the name. Where there is room, by copies of a block: a few instructions and no call.
     #[inline]
     fn append_to(&self, out: &mut Vec<u8>) {
         let end_idx = out.len().saturating_add(self.len_bytes);
         if out.capacity() - out.len() >= MEMBER_NAME_LEN_BYTES_MAX {
-            out.extend_from_slice(&self.bytes);
+            for block in self.bytes.as_chunks::<BLOCK_LEN_BYTES>().0 {
+                out.extend_from_slice(block);
+            }
             out.truncate(end_idx);
         } else {
             out.extend_from_slice(self.as_str().as_bytes());
@@ -362,6 +496,12 @@ const fn member_names() -> [MemberName; COLUMN_COUNT] {
         idx += 1;
     }
     names
+}
+
+fn shared_json(fixed: &[String]) -> Arc<str> {
+    let names: Vec<String> = COLUMNS.iter().map(|column| json_string(column.name)).collect();
+    let members: Vec<&str> = fixed.iter().filter_map(|member| member.strip_prefix(',')).collect();
+    format!(r#"{{"names":[{}],"members":{{{}}}}}"#, names.join(","), members.join(",")).into()
 }
 
 fn json_string(text: &str) -> String {

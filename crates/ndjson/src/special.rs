@@ -40,6 +40,12 @@ impl Marks {
         all
     }
 
+    /// A bit for each backslash.
+    #[inline]
+    pub(crate) const fn backslashes(self) -> u64 {
+        self.backslashes
+    }
+
     /// Goes through the inside of a string, past every escape for whose letter `is_simple` holds: the index of the
     /// first byte that needs a closer look, and the number of escapes before it. None of them is cut at the end.
     #[inline]
@@ -105,6 +111,18 @@ pub(crate) const fn is_special(byte: u8) -> bool {
 #[inline]
 pub(crate) fn block_at<const LEN_BYTES: usize>(bytes: &[u8], at_idx: usize) -> Option<&[u8; LEN_BYTES]> {
     bytes.get(at_idx..)?.first_chunk()
+}
+
+/// Copies four blocks. For wasm a longer copy of a fixed length is compiled to an instruction that V8 makes a call of,
+/// which costs as much as fifty bytes; one block is a load and a store.
+#[inline]
+pub(crate) fn copy_wide(from: &[u8; WIDE_LEN_BYTES], to: &mut [u8; WIDE_LEN_BYTES]) {
+    if let ([a, b, c, d], [], ([e, f, g, h], [])) = {
+        let (from, rest) = from.as_chunks::<BLOCK_LEN_BYTES>();
+        (from, rest, to.as_chunks_mut::<BLOCK_LEN_BYTES>())
+    } {
+        (*e, *f, *g, *h) = (*a, *b, *c, *d);
+    }
 }
 
 #[cfg(test)]

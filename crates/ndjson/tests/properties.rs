@@ -7,11 +7,12 @@ mod oracle;
 #[cfg(test)]
 mod properties {
     use firn_ndjson::chunk::{Chunk, Chunker};
-    use firn_ndjson::digest::{SoftwareSha256, content_digest};
+    use firn_ndjson::digest::{SoftwareSha256, content_digest, content_size_bytes};
     use firn_ndjson::error::LineError;
     use firn_ndjson::frame::{Framer, Line};
     use firn_ndjson::record::{parse_record, too_large};
     use firn_ndjson::row::{RequestFields, RowFields, RowRenderer};
+    use firn_ndjson::values::Values;
     use firn_types::mode::Mode;
     use firn_types::schema::{COLUMNS, CallerValue, ColumnGroup};
     use firn_types::time::Micros;
@@ -113,7 +114,14 @@ mod properties {
     /// What a body gives: its chunks, and its bad lines.
     type Outcome = (Vec<Chunk>, Vec<(u64, LineError)>);
 
-    fn ingest<'a>(buffers: impl IntoIterator<Item = &'a [u8]>, len_bytes_max: usize) -> Outcome {
+    /// How rows are written.
+    #[derive(Clone, Copy)]
+    enum Form {
+        Json,
+        Values,
+    }
+
+    fn ingest<'a>(buffers: impl IntoIterator<Item = &'a [u8]>, len_bytes_max: usize, form: Form) -> Outcome {
         let renderer = RowRenderer::new(&RequestFields {
             owner_iss: Some("iss"),
             owner_org: None,
@@ -131,14 +139,21 @@ mod properties {
                 Line::TooLarge { len_bytes, .. } => Err(too_large(len_bytes)),
             };
             let pushed = record.and_then(|record| {
-                let digest = content_digest(&record, SoftwareSha256::default());
+                let hash = content_digest(&record, SoftwareSha256::default(), &mut Values::default());
                 let fields = RowFields {
                     version: Some(clock.next(Micros(0))),
                     visibility: record.visibility.unwrap_or(Visibility::Public),
-                    hash: Some(digest.hash),
-                    size_bytes: digest.size_bytes,
+                    hash: Some(hash),
+                    size_bytes: content_size_bytes(&record),
                 };
-                renderer.plan_row(&record, &fields).map(|row| chunker.push_row(line.number(), &row))
+                match form {
+                    Form::Json => {
+                        renderer.plan_row(&record, &fields).map(|row| chunker.push_row(line.number(), &row))
+                    }
+                    Form::Values => renderer
+                        .plan_values(&record, &fields, Some(SoftwareSha256::default()))
+                        .map(|row| chunker.push_values(line.number(), row)),
+                }
             });
             match pushed {
                 Ok(closed) => chunks.extend(closed),
@@ -226,27 +241,35 @@ mod properties {
                 body.push_str(end);
             }
             let body = body.as_bytes();
-            let whole = ingest([body], len_bytes_max);
-            prop_assert_eq!(&ingest(pieces(body, &cuts), len_bytes_max), &whole);
-            prop_assert_eq!(&ingest(body.chunks(1), len_bytes_max), &whole);
+            let whole = ingest([body], len_bytes_max, Form::Json);
+            prop_assert_eq!(&ingest(pieces(body, &cuts), len_bytes_max, Form::Json), &whole);
+            prop_assert_eq!(&ingest(body.chunks(1), len_bytes_max, Form::Json), &whole);
             let unended = body.strip_suffix(b"\n").unwrap_or(body);
-            prop_assert_eq!(&ingest(pieces(unended, &cuts), len_bytes_max), &whole);
+            prop_assert_eq!(&ingest(pieces(unended, &cuts), len_bytes_max, Form::Json), &whole);
+            let values = ingest([body], len_bytes_max, Form::Values);
+            prop_assert_eq!(&ingest(pieces(body, &cuts), len_bytes_max, Form::Values), &values);
+            prop_assert_eq!(&values.1, &whole.1);
+            let ends = |chunks: &[Chunk]| -> Vec<_> {
+                chunks.iter().map(|c| (c.len_bytes, c.record_count, c.first_line, c.last_line)).collect()
+            };
+            prop_assert_eq!(ends(&values.0), ends(&whole.0), "values are cut as JSON is");
 
             let (chunks, errors) = whole;
             let taken: u64 = chunks.iter().map(|chunk| chunk.record_count).sum();
             let line_count = lines.iter().filter(|line| !line.is_empty()).count();
             prop_assert_eq!(taken + errors.len() as u64, line_count as u64);
             for chunk in &chunks {
-                let rows: Vec<serde_json::Value> = serde_json::from_slice(&chunk.json).unwrap();
+                let rows: Vec<serde_json::Value> = serde_json::from_slice(chunk.rows.json()).unwrap();
                 prop_assert_eq!(rows.len() as u64, chunk.record_count);
-                prop_assert!(chunk.json.len() <= len_bytes_max || chunk.record_count == 1);
+                prop_assert_eq!(chunk.rows.json().len(), chunk.len_bytes);
+                prop_assert!(chunk.len_bytes <= len_bytes_max || chunk.record_count == 1);
                 prop_assert!(chunk.first_line <= chunk.last_line);
             }
             for pair in chunks.windows(2) {
                 prop_assert!(pair[0].last_line < pair[1].first_line);
                 // The next chunk's first row would not have fitted.
-                let rows: Vec<&serde_json::value::RawValue> = serde_json::from_slice(&pair[1].json).unwrap();
-                prop_assert!(pair[0].json.len() + 1 + rows[0].get().len() > len_bytes_max);
+                let rows: Vec<&serde_json::value::RawValue> = serde_json::from_slice(pair[1].rows.json()).unwrap();
+                prop_assert!(pair[0].len_bytes + 1 + rows[0].get().len() > len_bytes_max);
             }
         }
     }

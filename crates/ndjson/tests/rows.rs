@@ -2,12 +2,11 @@
 
 #[cfg(test)]
 mod rows {
-    use firn_ndjson::chunk::Chunker;
-    use firn_ndjson::digest::{
-        ContentDigest, ContentHash, Sha256, SoftwareSha256, content_digest, content_size_bytes,
-    };
+    use firn_ndjson::chunk::{Chunker, Rows};
+    use firn_ndjson::digest::{ContentHash, Sha256, SoftwareSha256, content_digest, content_size_bytes};
     use firn_ndjson::record::{Record, parse_record};
     use firn_ndjson::row::{RequestFields, RowFields, RowRenderer};
+    use firn_ndjson::values::Values;
     use firn_types::error::LineErrorCode;
     use firn_types::limits::RECORD_LEN_BYTES_MAX;
     use firn_types::mode::Mode;
@@ -146,6 +145,47 @@ mod rows {
         }
     }
 
+    #[test]
+    fn values_are_exactly_this() {
+        let renderer = RowRenderer::new(&ANONYMOUS);
+        let line = with(r#","css":"a\n","exports":["x","\u0079"],"metadata":{"a":"\n"},"deleted":true"#);
+        let record = record(&line);
+        let row = renderer.plan_values(&record, &fields(), None::<SoftwareSha256>).unwrap();
+        let mut chunker = Chunker::new(0);
+        chunker.push_values(1, row);
+        let Some(Rows::Values(values)) = chunker.finish().map(|chunk| chunk.rows) else { panic!("values") };
+        let texts = [
+            "nti",
+            "org",
+            r#"{"a":"\n"}"#,
+            "\0\0\0\0\0\0\0\0css\0\0\0\0\0\0\0\0a\n",
+            "\0\0\0\0\0\0\0\0exports\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0x\0\0\0\0\0\0\0\0y",
+        ];
+        assert_eq!(values.texts(), texts.concat().as_bytes());
+        let (text, list, number, yes) = (0, 1 << 8, 2 << 8, 3 << 8);
+        let words = [
+            [10, 0, 78].as_slice(),
+            &[text, 0, 1],
+            &[text + 1, 1, 2],
+            &[text + 2, 2, 3],
+            &[number + 3, 0, 7],
+            &[text + 4, 3, 6],
+            &[yes + 8],
+            &[number + 12, 0, 42],
+            &[text + 21, 6, 16],
+            &[text + 27, 35, 37],
+            &[list + 34, 2, 68, 69, 77, 78],
+        ];
+        assert_eq!(values.words(), words.concat());
+        let shared: serde_json::Value = serde_json::from_str(values.shared_json()).unwrap();
+        assert_eq!((&shared["names"][27], &shared["names"][34]), (&"css".into(), &"exports".into()));
+        let members = r#"{"ts":"2026-11-18T11:06:40.000001Z","mode":"preview","ingest_id":"i-1"}"#;
+        assert_eq!(shared["members"].to_string(), {
+            let sorted: serde_json::Value = serde_json::from_str(members).unwrap();
+            sorted.to_string()
+        });
+    }
+
     /// Keeps the preimage.
     #[derive(Default)]
     struct Keep<'a>(Option<&'a mut Vec<Vec<u8>>>);
@@ -161,16 +201,16 @@ mod rows {
         }
     }
 
-    fn preimage_of(line: &str) -> (Vec<Vec<u8>>, ContentDigest) {
+    /// The preimage of a record's hash, and its size.
+    fn preimage_of(line: &str) -> (Vec<u8>, u64) {
         let mut pieces = Vec::new();
-        let digest = content_digest(&record(line), Keep(Some(&mut pieces)));
-        (pieces, digest)
+        let hash = content_digest(&record(line), Keep(Some(&mut pieces)), &mut Values::default());
+        assert_eq!((hash, pieces.len()), (ContentHash([7; 32]), 1), "a record is hashed in one call");
+        (pieces.concat(), content_size_bytes(&record(line)))
     }
 
-    fn digest_of(line: &str) -> ContentDigest {
-        let digest = content_digest(&record(line), SoftwareSha256::default());
-        assert_eq!(digest.size_bytes, content_size_bytes(&record(line)));
-        digest
+    fn hash_of(line: &str) -> ContentHash {
+        content_digest(&record(line), SoftwareSha256::default(), &mut Values::default())
     }
 
     #[test]
@@ -179,7 +219,7 @@ mod rows {
             r#","exports":["a","\u00e9"],"metadata":{"x":1},"css":"","hast": [1, "\n"] ,"markdown":"a\n\ud83d\ude00","#,
             r#""dependencies":[],"frontmatter":{}"#,
         ));
-        let (pieces, digest) = preimage_of(&line);
+        let (preimage, size_bytes) = preimage_of(&line);
         let mut expected = Vec::new();
         let mut add = |bytes: &[u8]| {
             expected.extend((bytes.len() as u64).to_be_bytes());
@@ -202,27 +242,26 @@ mod rows {
         add(b"exports");
         expected.extend(2_u64.to_be_bytes());
         expected.extend([0, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 2, 0xC3, 0xA9]);
-        assert_eq!(pieces, [expected], "an ordinary record feeds the hash once");
-        assert_eq!(digest, ContentDigest { hash: ContentHash([7; 32]), size_bytes: 6 + 9 + 2 + 3 });
+        assert_eq!(preimage, expected);
+        assert_eq!(size_bytes, 6 + 9 + 2 + 3);
     }
 
     #[test]
     fn hash_is_sha_256_in_hexadecimal() {
-        let empty = digest_of(&with(""));
-        assert_eq!(empty.size_bytes, 0);
+        assert_eq!(content_size_bytes(&record(&with(""))), 0);
         let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(empty.hash.to_string(), expected);
+        assert_eq!(hash_of(&with("")).to_string(), expected);
     }
 
     #[test]
     fn hash_covers_content_as_stored_and_nothing_else() {
-        let base = digest_of(&with(r#","markdown":"é/\n","exports":["a","b"]"#));
+        let base = hash_of(&with(r#","markdown":"é/\n","exports":["a","b"]"#));
         for same in [
             r#","exports":[ "\u0061" , "b" ],"markdown":"\u00e9\/\u000A""#,
             r#","markdown":"é/\n","exports":["a","b"],"metadata":{"a":1},"visibility":"user","deleted":true"#,
             r#","markdown":"é/\n","exports":["a","b"],"if_version":"0","expires_at":"2030-01-31T12:00:00Z""#,
         ] {
-            assert_eq!(digest_of(&with(same)), base, "{same}");
+            assert_eq!(hash_of(&with(same)), base, "{same}");
         }
         for other in [
             r#","mdx":"é/\n","exports":["a","b"]"#,
@@ -232,25 +271,25 @@ mod rows {
             r#","markdown":"é/\n""#,
             r#","markdown":"é/\n","exports":["a","b"],"css":"""#,
         ] {
-            assert_ne!(digest_of(&with(other)).hash, base.hash, "{other}");
+            assert_ne!(hash_of(&with(other)), base, "{other}");
         }
-        let (tight, loose) = (digest_of(&with(r#","hast":[1]"#)), digest_of(&with(r#","hast":[1 ]"#)));
-        assert_ne!(tight.hash, loose.hash, "a tree's bytes are the caller's");
+        let (tight, loose) = (hash_of(&with(r#","hast":[1]"#)), hash_of(&with(r#","hast":[1 ]"#)));
+        assert_ne!(tight, loose, "a tree's bytes are the caller's");
     }
 
     #[test]
-    fn preimage_does_not_depend_on_where_its_pieces_end() {
+    fn preimage_holds_long_values_decoded() {
         for len in [0, 1, 16_000, 16_300, 16_384, 40_000, 100_000] {
             for unit in ["x", r"\n", r"\ud83d\ude00", "é", r"ab\u00e9"] {
                 let line = with(&format!(r#","mdx":"{}","css":"end""#, unit.repeat(len / 2)));
-                let (pieces, digest) = preimage_of(&line);
+                let (preimage, size_bytes) = preimage_of(&line);
                 let value: String = serde_json::from_str(&format!("\"{}\"", unit.repeat(len / 2))).unwrap();
                 let mut expected = b"\0\0\0\0\0\0\0\x03mdx".to_vec();
                 expected.extend((value.len() as u64).to_be_bytes());
                 expected.extend(value.as_bytes());
                 expected.extend(b"\0\0\0\0\0\0\0\x03css\0\0\0\0\0\0\0\x03end");
-                assert!(pieces.concat() == expected, "{len} of {unit}");
-                assert_eq!(digest.size_bytes, value.len() as u64 + 3);
+                assert!(preimage == expected, "{len} of {unit}");
+                assert_eq!(size_bytes, value.len() as u64 + 3);
             }
         }
     }

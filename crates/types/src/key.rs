@@ -170,6 +170,14 @@ pub struct ArtifactKey {
 }
 
 impl ArtifactKey {
+    /// Whether [`Self::parse`] takes these texts, without keeping any.
+    pub fn check(ns: &str, artifact_type: &str, id: &str) -> Result<(), KeyError> {
+        // Lower-cased or not, a namespace has the same faults.
+        check_name(KeyPart::Namespace, ns, NAMESPACE_LEN_BYTES_MAX)?;
+        check_name(KeyPart::Type, artifact_type, TYPE_LEN_BYTES_MAX)?;
+        check_id(id)
+    }
+
     /// Checks the three parts in order; the first error wins.
     pub fn parse(ns: &str, artifact_type: &str, id: &str) -> Result<Self, KeyError> {
         Ok(Self {

@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use firn_ndjson::chunk::{Chunker, Rows};
 use firn_ndjson::digest::{SoftwareSha256, content_digest, content_size_bytes};
 use firn_ndjson::record::{EXPIRES_AT_MAX, EXPIRES_AT_MIN, IF_VERSION, Record, parse_record};
 use firn_ndjson::row::{RequestFields, RowFields, RowRenderer};
+use firn_ndjson::values::Values;
 use firn_types::error::LineErrorCode as Code;
 use firn_types::key::ArtifactKey;
 use firn_types::limits::{JSON_DEPTH_MAX, METADATA_LEN_BYTES_MAX, RECORD_LEN_BYTES_MAX};
@@ -20,6 +22,9 @@ use firn_types::visibility::Visibility;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+
+#[path = "values.rs"]
+mod values;
 
 /// Nesting that the oracle, which recurses, is asked about.
 const ORACLE_DEPTH_MAX: usize = 300;
@@ -244,9 +249,9 @@ fn depth_of(text: &str) -> usize {
 
 /// The row holds what the caller wrote and what the server sets, in the order of the table, and the hash covers it.
 fn check_row(record: &Record<'_>, members: &Members) {
-    let digest = content_digest(record, SoftwareSha256::default());
-    assert_eq!(digest.size_bytes, content_size_bytes(record));
-    assert_eq!((digest.hash.0, digest.size_bytes), expected_digest(members));
+    let hash = content_digest(record, SoftwareSha256::default(), &mut Values::default());
+    let size_bytes = content_size_bytes(record);
+    assert_eq!((hash.0, size_bytes), expected_digest(members));
     assert_eq!(record.deleted, members.value("deleted") == Some(Strict::Bool(true)));
     let renderer = RowRenderer::new(&RequestFields {
         owner_iss: Some("https://issuer.example/\"\u{1}"),
@@ -259,8 +264,8 @@ fn check_row(record: &Record<'_>, members: &Members) {
     let fields = RowFields {
         version: Version::new(VERSION_MAX),
         visibility: record.visibility.unwrap_or(Visibility::User),
-        hash: Some(digest.hash),
-        size_bytes: digest.size_bytes,
+        hash: Some(hash),
+        size_bytes,
     };
     let mut row = b"before".to_vec();
     match renderer.render_row(record, &fields, &mut row) {
@@ -281,6 +286,31 @@ fn check_row(record: &Record<'_>, members: &Members) {
         .collect();
     assert_eq!(found, expected);
     assert!(row.contains(&format!(",\"version\":{VERSION_MAX},")), "numbers are numbers");
+    check_values(record, &renderer, &fields, row);
+}
+
+/// As values the row is the same, and counts as much.
+fn check_values(record: &Record<'_>, renderer: &RowRenderer, fields: &RowFields, row: &str) {
+    let mut chunker = Chunker::new(0);
+    let planned = renderer.plan_values(record, fields, Some(SoftwareSha256::default()));
+    chunker.push_values(1, planned.expect("as JSON it is within the limit"));
+    let chunk = chunker.finish().expect("it holds a row");
+    assert_eq!(chunk.len_bytes, row.len() + 2);
+    let Rows::Values(values) = chunk.rows else { panic!("the row is values") };
+    let expected: serde_json::Value = serde_json::from_str(row).expect("a row is JSON");
+    let found = values::rows_of(&values);
+    assert!(values.texts().is_ascii() || !is_ascii(&expected), "only characters are beyond ASCII");
+    assert_eq!(found, [expected]);
+}
+
+/// Whether a JSON value holds ASCII alone.
+fn is_ascii(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.is_ascii(),
+        serde_json::Value::Array(elements) => elements.iter().all(is_ascii),
+        serde_json::Value::Object(members) => members.values().all(is_ascii),
+        _ => true,
+    }
 }
 
 fn expected_value(name: &str, record: &Record<'_>, members: &Members, fields: &RowFields) -> Option<Strict> {

@@ -15,6 +15,7 @@ use firn_api::{
     },
     tenancy::allowed,
 };
+use firn_ndjson::chunk::Rows;
 use firn_platform::{HostSha256, Kv, Setting, Timer, call_ledger, call_purge};
 use firn_store::retry::Pause;
 use firn_types::{error::ErrorCode, key::Namespace, mode::Mode};
@@ -41,8 +42,8 @@ impl LedgerPort for Deployment<'_> {
 }
 
 impl StreamPort for Deployment<'_> {
-    async fn send(&self, mode: Mode, json: &[u8]) -> Result<(), SinkError> {
-        Streams(self.0).send(mode, json).await
+    async fn send(&self, mode: Mode, rows: &Rows) -> Result<(), SinkError> {
+        Streams(self.0).send(mode, rows).await
     }
 }
 

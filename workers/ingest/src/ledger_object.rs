@@ -7,7 +7,7 @@ use std::{
 };
 
 use firn_api::{
-    ingest::sink::{SinkError, StreamPort},
+    ingest::sink::SinkError,
     ledger::{object::answer, protocol::may_leave_work},
     ports::Clock,
 };
@@ -129,7 +129,7 @@ impl LedgerObject {
         else {
             return Ok(false);
         };
-        let result = Streams(&self.env).send(batch.mode, &batch.json).await;
+        let result = Streams(&self.env).send_json(batch.mode, &batch.json).await;
         let now = WallClock.now();
         let noted = match &result {
             Ok(()) => self.ledger().sent(now, &batch),

@@ -1,8 +1,8 @@
 //! The Pipelines binding: `send(records)`, which `worker` does not wrap.
 
 use firn_api::ingest::sink::{SinkError, StreamPort};
+use firn_ndjson::chunk::Rows;
 use firn_types::mode::Mode;
-use js_sys::JsString;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
@@ -13,23 +13,16 @@ extern "C" {
     // Resolves when the records are confirmed. Nothing is reported per record.
     #[wasm_bindgen(method, catch)]
     async fn send(this: &Pipeline, records: &JsValue) -> Result<JsValue, JsValue>;
-
-    type TextDecoder;
-
-    #[wasm_bindgen(constructor)]
-    fn new() -> TextDecoder;
-
-    #[wasm_bindgen(method)]
-    fn decode(this: &TextDecoder, bytes: &[u8]) -> JsString;
-
-    #[wasm_bindgen(js_namespace = JSON, js_name = parse, catch)]
-    fn parse_json(text: &JsString) -> Result<JsValue, JsValue>;
 }
 
-/// The records of a chunk's JSON. By the runtime's own decoder, which looks at each byte once; a `str` would be checked
-/// here and decoded there.
-fn records_of(json: &[u8]) -> Result<JsValue, JsValue> {
-    parse_json(&TextDecoder::new().decode(json))
+// The runtime's decoder looks at each byte once; a `str` would be checked here and decoded there.
+#[wasm_bindgen(module = "/src/rows.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = rowsOfJson, catch)]
+    fn rows_of_json(json: &[u8]) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(js_name = rowsOfValues, catch)]
+    fn rows_of_values(texts: &[u8], words: &[u32], shared_json: &str) -> Result<JsValue, JsValue>;
 }
 
 /// The streams of the deployment, one for each mode.
@@ -47,12 +40,31 @@ impl Streams<'_> {
     }
 }
 
-impl StreamPort for Streams<'_> {
-    async fn send(&self, mode: Mode, json: &[u8]) -> Result<(), SinkError> {
+impl Streams<'_> {
+    /// Sends a JSON array of rows.
+    pub(crate) async fn send_json(&self, mode: Mode, json: &[u8]) -> Result<(), SinkError> {
+        self.send_records(mode, || rows_of_json(json)).await
+    }
+
+    async fn send_records(
+        &self,
+        mode: Mode,
+        records: impl FnOnce() -> Result<JsValue, JsValue>,
+    ) -> Result<(), SinkError> {
         let pipeline = self.pipeline(mode)?;
-        let records = records_of(json).map_err(|error| SinkError::Refused(message(&error)))?;
+        let records = records().map_err(|error| SinkError::Refused(message(&error)))?;
         pipeline.send(&records).await.map_err(|error| classify(&error))?;
         Ok(())
+    }
+}
+
+impl StreamPort for Streams<'_> {
+    async fn send(&self, mode: Mode, rows: &Rows) -> Result<(), SinkError> {
+        self.send_records(mode, || match rows {
+            Rows::Json(json) => rows_of_json(json),
+            Rows::Values(values) => rows_of_values(values.texts(), values.words(), values.shared_json()),
+        })
+        .await
     }
 }
 

@@ -261,13 +261,13 @@ impl<'a, P: LedgerPort + StreamPort + AnswerStore + PurgePort + Pause> LedgerSin
             }
         }
         self.has_sent.set(true);
-        self.platform.send(session.mode, &outgoing.chunk.json).await?;
+        self.platform.send(session.mode, &outgoing.chunk.rows).await?;
         let taken = PublishCall::ChunkTaken {
             lease,
             idx,
             digest,
             record_count: outgoing.chunk.record_count,
-            len_bytes: outgoing.chunk.json.len() as u64,
+            len_bytes: outgoing.chunk.len_bytes as u64,
         };
         self.call(&session.ns, &taken).await.map(|_| ())
     }
@@ -362,7 +362,7 @@ pub(super) fn plain_answer(answer: &Answer) -> Vec<u8> {
 
 /// The rows of a chunk, each with its part of the chunk's JSON: `[row,row,…]`.
 fn staged_rows(outgoing: &Outgoing) -> Vec<StagedRow<'_>> {
-    let mut rest = outgoing.chunk.json.get(1..).unwrap_or_default();
+    let mut rest = outgoing.chunk.rows.json().get(1..).unwrap_or_default();
     let mut rows = Vec::with_capacity(outgoing.rows.len());
     for head in &outgoing.rows {
         let (json, after) = rest.split_at(head.len_bytes.min(rest.len()));

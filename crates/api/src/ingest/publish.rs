@@ -237,9 +237,12 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
         line: u64,
         record: &Record<'_>,
     ) -> Result<Result<Option<(Chunk, OpenChunk)>, LineError>, Problem> {
-        self.start(&record.key.ns).await?;
+        if self.started.is_none() {
+            let ns = Namespace::parse(&record.key.ns).expect("invariant: a record's namespace is valid");
+            self.start(&ns).await?;
+        }
         let Some(started) = &mut self.started else { return Ok(Ok(None)) };
-        if record.key.ns != started.ns {
+        if record.key.ns != started.ns.as_str() {
             let detail = "ns is not the namespace of this request; one request writes one namespace";
             return Ok(Err(LineError::of_field(LineErrorCode::NamespaceMismatch, "ns", detail)));
         }
@@ -353,7 +356,7 @@ impl<C: PublishContext, S: ChunkSink> Publisher<'_, C, S> {
     fn received(&mut self, sent: Option<Sent>) {
         let Some(sent) = sent else { return };
         if let Some(started) = &mut self.started {
-            started.chunker.recycle(sent.outgoing.chunk.json);
+            started.chunker.recycle(sent.outgoing.chunk.rows);
         }
         match sent.result {
             Ok(()) if sent.outgoing.mode == Mode::Bulk => self.tally.accept(&sent.lines),

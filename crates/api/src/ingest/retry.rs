@@ -110,7 +110,7 @@ mod tests {
         future::pending,
     };
 
-    use firn_ndjson::chunk::Chunk;
+    use firn_ndjson::chunk::{Chunk, Rows};
     use futures::executor::block_on;
 
     use super::*;
@@ -156,7 +156,8 @@ mod tests {
         let scripted = Scripted { results: RefCell::new(results), attempts: Cell::new(0) };
         let paused = RefCell::default();
         let sink = RetrySink::new(&scripted, Instant(&paused));
-        let chunk = Chunk { json: b"[]".to_vec(), record_count: 1, first_line: 1, last_line: 1 };
+        let rows = Rows::Json(b"[]".to_vec());
+        let chunk = Chunk { rows, len_bytes: 2, record_count: 1, first_line: 1, last_line: 1 };
         let outgoing = Outgoing { idx: 0, mode: Mode::Bulk, chunk, rows: Vec::new(), digest: Vec::new() };
         assert_eq!(&block_on(sink.stage(&outgoing)), expected);
         assert_eq!(scripted.attempts.get(), attempts);

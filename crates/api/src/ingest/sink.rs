@@ -1,7 +1,7 @@
 //! Where a request's records go: the shape of an atomic publish, and what it needs of the platform.
 
 use firn_ledger::{publish::Conflict, row::Standing};
-use firn_ndjson::chunk::Chunk;
+use firn_ndjson::chunk::{Chunk, Rows};
 use firn_types::mode::Mode;
 use thiserror::Error;
 
@@ -74,7 +74,7 @@ pub struct Outgoing {
     pub idx: u64,
     /// Of its request.
     pub mode: Mode,
-    /// The rows as JSON.
+    /// The rows.
     pub chunk: Chunk,
     /// The head of each row, in order; none in bulk, where no ledger keeps the rows.
     pub rows: Vec<RowHead>,
@@ -135,8 +135,8 @@ pub struct Committed {
 /// The streams of the deployment.
 #[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
 pub trait StreamPort {
-    /// Sends a JSON array of rows to the stream of a mode.
-    async fn send(&self, mode: Mode, json: &[u8]) -> Result<(), SinkError>;
+    /// Sends rows to the stream of a mode.
+    async fn send(&self, mode: Mode, rows: &Rows) -> Result<(), SinkError>;
 }
 
 /// Finished answers by the hash of their idempotency key, for 24 hours. A store that fails forgets: the ledger knows a

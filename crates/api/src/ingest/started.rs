@@ -8,6 +8,7 @@ use firn_ndjson::{
     error::LineError,
     record::{IfVersion, Record},
     row::{RequestFields, RowFields, RowRenderer},
+    values::Values,
 };
 use firn_types::{key::Namespace, mode::Mode, version::Version, visibility::Visibility};
 
@@ -23,6 +24,8 @@ pub(super) struct Started {
     pub(super) terms: Terms,
     pub(super) renderer: RowRenderer,
     pub(super) chunker: Chunker,
+    /// Where the content of a record is written to be hashed, if its chunk does not hold it.
+    scratch: Values,
     pub(super) open: OpenChunk,
     pub(super) chunk_count: u64,
     /// Bulk: the version of the next row.
@@ -55,13 +58,14 @@ impl Started {
             terms,
             renderer,
             chunker: Chunker::new(mode.chunk_len_bytes_max()),
+            scratch: Values::default(),
             open: OpenChunk::default(),
             chunk_count: 0,
             row_count: 0,
         }
     }
 
-    /// Renders a record into the open chunk; gives the chunk that closed before it.
+    /// Writes a record into the open chunk; gives the chunk that closed before it.
     pub(super) fn push(
         &mut self,
         line: u64,
@@ -69,36 +73,55 @@ impl Started {
         visibility: Visibility,
         context: &impl PublishContext,
     ) -> Result<Option<(Chunk, OpenChunk)>, LineError> {
-        let digest = context.record_hash().map(|hash| content_digest(record, hash));
-        let size_bytes = digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes);
-        let hash = digest.map(|digest| digest.hash);
-        let version = self.next_version.and_then(Version::new);
-        let row = self.renderer.plan_row(record, &RowFields { version, visibility, hash, size_bytes })?;
-        let closed = self.chunker.push_row(line, &row);
-        let closed = closed.map(|chunk| (chunk, std::mem::take(&mut self.open)));
+        let fields = RowFields {
+            version: self.next_version.and_then(Version::new),
+            visibility,
+            hash: None,
+            size_bytes: content_size_bytes(record),
+        };
+        let closed = if self.terms.destination.mode == Mode::Bulk {
+            // Sent from here, as objects. The others' rows rest in the ledger first, as JSON.
+            let row = self.renderer.plan_values(record, &fields, context.record_hash())?;
+            self.chunker.push_values(line, row).map(|chunk| (chunk, std::mem::take(&mut self.open)))
+        } else {
+            self.push_staged(line, record, fields, context)?
+        };
         self.open.lines.push(line);
         self.row_count += 1;
         self.next_version = self.next_version.map(|version| version.saturating_add(1));
-        if self.terms.destination.mode != Mode::Bulk {
-            self.open.rows.push(RowHead {
-                line,
-                artifact_type: record.key.artifact_type.as_str().to_owned(),
-                id: record.key.id.as_str().to_owned(),
-                standing: Standing {
-                    visibility: Some(visibility),
-                    deleted: record.deleted,
-                    expires_at: record.expires_at,
-                    size_bytes,
-                },
-                hash: hash.map_or([0; 32], |hash| hash.0),
-                metadata_digest: metadata_digest(record, context),
-                if_version: record.if_version.map(|condition| match condition {
-                    IfVersion::Absent => 0,
-                    IfVersion::Is(version) => version.get(),
-                }),
-                len_bytes: row.len_bytes(),
-            });
-        }
+        Ok(closed)
+    }
+
+    /// A row for the ledger, with its head.
+    fn push_staged(
+        &mut self,
+        line: u64,
+        record: &Record<'_>,
+        fields: RowFields,
+        context: &impl PublishContext,
+    ) -> Result<Option<(Chunk, OpenChunk)>, LineError> {
+        let hash = context.record_hash().map(|sha256| content_digest(record, sha256, &mut self.scratch));
+        let row = self.renderer.plan_row(record, &RowFields { hash, ..fields })?;
+        let closed = self.chunker.push_row(line, &row);
+        let closed = closed.map(|chunk| (chunk, std::mem::take(&mut self.open)));
+        self.open.rows.push(RowHead {
+            line,
+            artifact_type: record.key.artifact_type.clone().into_owned(),
+            id: record.key.id.clone().into_owned(),
+            standing: Standing {
+                visibility: Some(fields.visibility),
+                deleted: record.deleted,
+                expires_at: record.expires_at,
+                size_bytes: fields.size_bytes,
+            },
+            hash: hash.map_or([0; 32], |hash| hash.0),
+            metadata_digest: metadata_digest(record, context),
+            if_version: record.if_version.map(|condition| match condition {
+                IfVersion::Absent => 0,
+                IfVersion::Is(version) => version.get(),
+            }),
+            len_bytes: row.len_bytes(),
+        });
         Ok(closed)
     }
 }

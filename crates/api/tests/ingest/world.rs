@@ -29,10 +29,13 @@ use firn_api::{
 };
 use firn_auth::identity::{Identity, NsPattern, Scopes};
 use firn_ledger::{Ledger, admit::Allowance, limits::Options, row::Owner};
-use firn_ndjson::digest::SoftwareSha256;
+use firn_ndjson::{chunk::Rows, digest::SoftwareSha256};
 use firn_store::retry::Pause;
 use firn_types::{key::Namespace, mode::Mode, time::Micros, visibility::Visibility};
 use serde_json::Value as Json;
+
+#[path = "../../../../tests/fuzz/checks/values.rs"]
+mod values;
 
 use crate::sqlite::Sqlite;
 
@@ -306,8 +309,9 @@ impl LedgerPort for World {
 }
 
 impl StreamPort for World {
-    async fn send(&self, _: Mode, json: &[u8]) -> Result<(), SinkError> {
-        let rows: Vec<Json> = serde_json::from_slice(json).unwrap();
+    async fn send(&self, _: Mode, rows: &Rows) -> Result<(), SinkError> {
+        let Rows::Values(values) = rows else { panic!("bulk is sent as values") };
+        let rows = values::rows_of(values);
         let first = rows[0]["version"].as_i64().unwrap();
         let nth = {
             let mut sends = self.sends.borrow_mut();

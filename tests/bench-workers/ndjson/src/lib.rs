@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
 
 use firn_ndjson::chunk::Chunker;
-use firn_ndjson::digest::{SoftwareSha256, content_digest, content_size_bytes};
+use firn_ndjson::digest::{SoftwareSha256, content_size_bytes};
 use firn_ndjson::frame::{Framer, Line};
-use firn_ndjson::record::{Record, parse_record};
+use firn_ndjson::record::parse_record;
 use firn_ndjson::row::{RequestFields, RowFields, RowRenderer};
 use firn_types::mode::Mode;
 use firn_types::time::Micros;
@@ -24,15 +24,17 @@ pub enum Stage {
     Framing,
     /// To a record.
     Validation,
-    /// To a row in a chunk, without a hash.
+    /// To a row in a chunk of JSON, without a hash.
     Rows,
-    /// To a row in a chunk, with a hash by `sha2`.
+    /// To a row in a chunk of values, without a hash.
+    Values,
+    /// To a row in a chunk of values, with a hash by `sha2`.
     Hash,
 }
 
 impl Stage {
-    /// Each begins with all that those before it do.
-    pub const ALL: [Self; 4] = [Self::Framing, Self::Validation, Self::Rows, Self::Hash];
+    /// Each begins with all that those before it do, but that rows are either JSON or values.
+    pub const ALL: [Self; 5] = [Self::Framing, Self::Validation, Self::Rows, Self::Values, Self::Hash];
 }
 
 /// Takes each line of `body` as far as `stage`; gives the number of lines.
@@ -64,23 +66,25 @@ pub fn run(body: &[u8], stage: Stage) -> u32 {
                 black_box(&record);
                 continue;
             }
-            let row = renderer.plan_row(&record, &fields(&record, stage)).expect("the row is small");
-            if let Some(chunk) = chunker.push_row(number, &row) {
-                chunker.recycle(black_box(chunk).json);
+            let fields = RowFields {
+                version: Version::new(1_795_000_000_000_000),
+                visibility: record.visibility.unwrap_or(Visibility::Public),
+                hash: None,
+                size_bytes: content_size_bytes(&record),
+            };
+            let closed = if stage == Stage::Rows {
+                chunker.push_row(number, &renderer.plan_row(&record, &fields).expect("the row is small"))
+            } else {
+                let sha256 = (stage == Stage::Hash).then(SoftwareSha256::default);
+                let row = renderer.plan_values(&record, &fields, sha256).expect("the row is small");
+                chunker.push_values(number, row)
+            };
+            if let Some(chunk) = closed {
+                chunker.recycle(black_box(chunk).rows);
             }
         }
     }
     line_count
-}
-
-fn fields(record: &Record<'_>, stage: Stage) -> RowFields {
-    let digest = (stage == Stage::Hash).then(|| content_digest(record, SoftwareSha256::default()));
-    RowFields {
-        version: Version::new(1_795_000_000_000_000),
-        visibility: record.visibility.unwrap_or(Visibility::Public),
-        hash: digest.map(|digest| digest.hash),
-        size_bytes: digest.map_or_else(|| content_size_bytes(record), |digest| digest.size_bytes),
-    }
 }
 
 static BODY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
