@@ -179,6 +179,64 @@ for (const mode of ["preview", "build"]) {
   });
 }
 
+describe("an idempotency key whose request died", () => {
+  const withKey = (key) => ({ "Idempotency-Key": key });
+
+  test("bulk, workerd killed at the second of three chunks: running, then resumed; another body is refused; each row is one version", async () => {
+    const chunks = makeChunks("bulk");
+    const records = chunks.flat();
+    const held = await system.rowCount();
+    const headers = withKey(`died-${made}`);
+    // Nothing but the kill ends this send and those after it.
+    await system.fault("bulk", "delay", { skip: 1, count: ALL, millis: 600_000 });
+    const answer = assert.rejects(system.post(records, { mode: "bulk", headers }));
+    await poll(async () => (await system.rowCount()) === held + RECORDS_PER_CHUNK.bulk, "the first chunk did not come");
+    system.kill();
+    await answer;
+    await system.restart();
+    // An answer that comes before the body was read may find the connection broken under it.
+    const ask = (body) => system.post(body, { mode: "bulk", headers }).catch(() => undefined);
+    const running = await poll(() => ask(records), "no answer came");
+    assertProblem(running, 409, "idempotency_in_progress");
+    const wait = Number(running.headers["retry-after"]);
+    assert.ok(wait >= 1 && wait <= 30, `${wait}`);
+    const other = [{ ...records[0], markdown: "another body" }, ...records.slice(1)];
+    // Until the lease is over the key is taken, whoever asks.
+    const refused = await poll(async () => {
+      const asked = await ask(other);
+      return asked?.status === 409 ? undefined : asked;
+    }, "the lease did not end");
+    assertProblem(refused, 422, "idempotency_mismatch");
+    assert.equal(await system.rowCount(), held + RECORDS_PER_CHUNK.bulk, "nothing more was sent");
+    const resumed = await system.post(records, { mode: "bulk", headers });
+    assert.deepEqual([resumed.status, resumed.json.accepted], [200, records.length], resumed.text.slice(0, 300));
+    assert.equal(await system.rowCount(), held + records.length, "the first chunk was not sent again");
+    assert.deepEqual(await readable(records), ids(chunks));
+    const replayed = await system.post(records, { mode: "bulk", headers });
+    assert.deepEqual([replayed.headers["x-idempotency-replayed"], replayed.json], ["true", resumed.json]);
+  });
+
+  for (const mode of ["preview", "build"]) {
+    test(`${mode}, the client gone in the middle: the key is free at once, for any body`, async () => {
+      const records = makeChunks(mode).flat();
+      const headers = { ...withKey(`gone-${made}`), Authorization: `Bearer ${token()}`, "Content-Type": NDJSON, "X-Artifact-Mode": mode };
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+      const bytes = Buffer.from(ndjson(records));
+      const socket = connect(system.port, "127.0.0.1");
+      socket.write(`${[`POST ${INGEST} HTTP/1.1`, "Host: localhost", ...lines, `Content-Length: ${bytes.length + 100}`].join("\r\n")}\r\n\r\n`);
+      socket.end(bytes);
+      let answer = "";
+      socket.on("data", (piece) => (answer += piece));
+      await once(socket, "close");
+      assert.match(answer, /^HTTP\/1\.1 400 /);
+      assert.deepEqual(await readable(records), []);
+      const others = makeChunks(mode).flat();
+      assert.equal((await system.publish(others, { mode, headers: withKey(headers["Idempotency-Key"]) })).accepted, others.length);
+      assertProblem(await system.post(records, { mode, headers: withKey(headers["Idempotency-Key"]) }), 422, "idempotency_mismatch");
+    });
+  }
+});
+
 describe("a client that goes while a chunk is under way", () => {
   for (const framing of ["Content-Length", "chunked"]) {
     for (const [place, skip] of places("preview")) {

@@ -161,7 +161,7 @@ impl Ledger {
                 let is_bulk = ingest.mode == mode_code(Mode::Bulk);
                 match offered {
                     Offered::Wanted if is_bulk => self.note_chunk(lease, idx, digest, 0)?,
-                    Offered::Mismatch if is_bulk => return self.fence(lease).map(|()| offered),
+                    Offered::Mismatch if is_bulk => return self.fence(instant(now), lease).map(|()| offered),
                     _ => {}
                 }
                 self.extend_lease(instant(now), lease, 0, 0)?;
@@ -242,10 +242,13 @@ impl Ledger {
     }
 
     /// Lets a retry take over at once: for a bulk request that ends without having sent everything.
-    pub fn pause(&self, lease: Lease) -> Result<(), LedgerError> {
+    pub fn pause(&self, now: Micros, lease: Lease) -> Result<(), LedgerError> {
         self.write(|| {
             self.running(lease)?;
-            self.run("UPDATE ingests SET until = 0 WHERE ingest = ?1", &[Param::Int(lease.ingest)])
+            self.run(
+                "UPDATE ingests SET until = ?2 WHERE ingest = ?1",
+                &[Param::Int(lease.ingest), Param::Int(instant(now))],
+            )
         })
     }
 
@@ -291,11 +294,11 @@ impl Ledger {
     }
 
     /// Takes the lease away from its holder, and gives it to whoever asks next.
-    fn fence(&self, lease: Lease) -> Result<(), LedgerError> {
+    fn fence(&self, now: i64, lease: Lease) -> Result<(), LedgerError> {
         let epoch = self.next_epoch()?;
         self.run(
-            "UPDATE ingests SET epoch = ?2, until = 0 WHERE ingest = ?1",
-            &[Param::Int(lease.ingest), Param::Int(epoch)],
+            "UPDATE ingests SET epoch = ?2, until = ?3 WHERE ingest = ?1",
+            &[Param::Int(lease.ingest), Param::Int(epoch), Param::Int(now)],
         )
     }
 

@@ -66,7 +66,7 @@ fn perform(ledger: &Ledger, now: Micros, call: PublishCall<'_>) -> Result<Publis
         PublishCall::Finish { lease, used_count, answer } => {
             ledger.finish(now, lease, used_count, &stored_answer(0, answer)).map(done)
         }
-        PublishCall::Pause(lease) => ledger.pause(lease).map(done),
+        PublishCall::Pause(lease) => ledger.pause(now, lease).map(done),
         PublishCall::Abort(lease) => ledger.abort(lease).map(done),
         PublishCall::Touched { summary, from_version } => {
             ledger.touched(&summary, from_version, PAGE_ROW_COUNT_MAX).map(PublishReply::Touched)

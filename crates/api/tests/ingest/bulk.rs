@@ -31,6 +31,7 @@ fn check(point: Point, fault: Fault, times: u32, first: &str, retried: [&str; 3]
         world.strike(point, fault, times);
         assert_eq!(world.request(Mode::Bulk, KEY, &body(false)).brief(), first, "{what}");
         world.pass(secs);
+        world.alarm();
         let sent_count = world.stored.borrow().len();
         let again = world.request(Mode::Bulk, KEY, &body(other)).brief();
         assert_eq!(again, expected, "{what}");
@@ -39,6 +40,7 @@ fn check(point: Point, fault: Fault, times: u32, first: &str, retried: [&str; 3]
         }
         if again != "200" {
             world.pass(31);
+            world.alarm();
             let last = world.request(Mode::Bulk, KEY, &body(false)).brief();
             assert!(last.starts_with("20"), "{what}, then same: {last}");
         }

@@ -1,6 +1,5 @@
 //! Requests with an idempotency key, struck anywhere, and what a retry then meets: true answers, and one effect.
 
-use firn_ledger::sweep::Upkeep;
 use firn_types::mode::Mode;
 
 use crate::world::{Fault, Lines, Outcome, Piece, Point, World, line};
@@ -50,6 +49,7 @@ fn check(struck: Struck, first: &str, retried: [&str; 4]) {
             assert_eq!(world.versions(), 3, "{what}");
         }
         world.pass(secs);
+        world.alarm();
         let again = world.request(Mode::Preview, KEY, &body(other));
         assert_eq!(again.brief(), expected, "{what}");
         if let Outcome::Answered { retry_after: Some(secs), .. } = again {
@@ -61,6 +61,7 @@ fn check(struck: Struck, first: &str, retried: [&str; 4]) {
         let is_others = other && expected == "200";
         // A refused body changed nothing: the key's own is taken still.
         world.pass(31);
+        world.alarm();
         let last = world.request(Mode::Preview, KEY, &body(false)).brief();
         let expected = if is_others { "422 idempotency_mismatch" } else { "200" };
         assert!(last.starts_with(expected), "{what}, then same: {last}");
@@ -71,7 +72,7 @@ fn check(struck: Struck, first: &str, retried: [&str; 4]) {
 #[track_caller]
 fn assert_one_effect(world: &World, is_others: bool, what: &str) {
     world.pass(3_600);
-    while world.ledger.sweep(world.now()).unwrap().upkeep == Upkeep::More {}
+    world.alarm();
     let batch = world.ledger.next_batch(world.now(), 4_000_000).unwrap().expect("rows to send");
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&batch.json).unwrap();
     let found: Vec<_> = rows
@@ -182,7 +183,7 @@ fn answer_that_kv_has_not_yet_is_the_ledgers() {
     assert_eq!((again.brief().as_str(), again.body()), ("200 replayed", first.body()));
     // Which gave it to KV again, for when the ledger has dropped it.
     world.pass(3_600);
-    while world.ledger.sweep(world.now()).unwrap().upkeep == Upkeep::More {}
+    world.alarm();
     assert_eq!(world.request(Mode::Preview, KEY, &body(false)).body(), first.body());
     assert_eq!(world.versions(), 3);
 }

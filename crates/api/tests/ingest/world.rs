@@ -28,7 +28,7 @@ use firn_api::{
     },
 };
 use firn_auth::identity::{Identity, NsPattern, Scopes};
-use firn_ledger::{Ledger, admit::Allowance, limits::Options, row::Owner};
+use firn_ledger::{Ledger, admit::Allowance, limits::Options, row::Owner, sweep::Upkeep};
 use firn_ndjson::{chunk::Rows, digest::SoftwareSha256};
 use firn_store::retry::Pause;
 use firn_types::{key::Namespace, mode::Mode, time::Micros, visibility::Visibility};
@@ -192,6 +192,11 @@ impl World {
     /// Answers in KV are gone, as where it has not caught up.
     pub(crate) fn forget_answers(&self) {
         self.kept.borrow_mut().clear();
+    }
+
+    /// The ledger's upkeep, which comes between any two requests.
+    pub(crate) fn alarm(&self) {
+        while self.ledger.sweep(self.now()).unwrap().upkeep == Upkeep::More {}
     }
 
     pub(crate) fn strike(&self, point: Point, fault: Fault, times: u32) {

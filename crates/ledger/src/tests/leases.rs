@@ -229,7 +229,7 @@ fn bulk_resumes_with_its_versions_and_sends_nothing_twice() {
     ledger.chunk_taken(at(1), lease, 0, b"0", 10, 500).unwrap();
     // Somebody else publishes in between: above the range.
     assert_eq!(publish(&ledger, at(0), &[line("a", "1")]).first_version, Some(range.end));
-    ledger.pause(lease).unwrap();
+    ledger.pause(at(1), lease).unwrap();
     let before = taken_over(ledger.begin(at(2), &bulk).unwrap());
     assert_eq!((before.reserved, before.chunk_count), (Some(range.clone()), 1));
     assert_eq!(ledger.offer(at(2), before.lease, 0, b"0").unwrap(), Offered::Taken);
@@ -264,6 +264,27 @@ fn bulk_chunk_on_its_way_is_wanted_again_and_no_other_in_its_place() {
     ledger.chunk_taken(at(31), before.lease, 0, b"0", 1, 1).unwrap();
     assert_eq!(ledger.offer(at(31), before.lease, 0, b"0").unwrap(), Offered::Taken);
     assert_eq!(ledger.usage(at(31)).unwrap(), Usage { record_count: 1, len_bytes: 1 });
+}
+
+#[test]
+fn upkeep_leaves_a_paused_request_to_its_retry_for_ten_minutes() {
+    let bulk = Begin { key: KEY, fingerprint: b"f", ingest_id: "bulk", mode: Mode::Bulk };
+    for fences in [false, true] {
+        let (ledger, _db) = open();
+        let lease = started(ledger.begin(at(0), &bulk).unwrap());
+        ledger.offer(at(0), lease, 0, b"0").unwrap();
+        if fences {
+            assert_eq!(ledger.offer(at(0), lease, 0, b"1").unwrap(), Offered::Mismatch);
+        } else {
+            ledger.pause(at(0), lease).unwrap();
+        }
+        assert_eq!(ledger.next_alarm(at(0)).unwrap(), Some(at(600)));
+        sweep_all(&ledger, at(599));
+        let before = taken_over(ledger.begin(at(599), &bulk).unwrap());
+        assert_eq!(ledger.offer(at(599), before.lease, 0, b"1").unwrap(), Offered::Mismatch);
+        sweep_all(&ledger, at(599 + 600));
+        started(ledger.begin(at(599 + 600), &bulk).unwrap());
+    }
 }
 
 #[test]
