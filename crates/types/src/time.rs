@@ -1,7 +1,9 @@
 //! Instants as microseconds since the Unix epoch, and their texts by RFC 3339 and RFC 9110.
 
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use serde::{Deserialize, Serialize};
+
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -25,17 +27,30 @@ impl Micros {
     /// RFC 3339 in UTC with six decimals, as streams and answers hold it. An instant that chrono cannot name
     /// (before -262143 or after 262142) gives the epoch; [`Self::parse_rfc3339`] never makes one.
     pub fn to_rfc3339(self) -> String {
-        DateTime::from_timestamp_micros(self.0)
-            .unwrap_or_default()
-            .to_rfc3339_opts(SecondsFormat::Micros, true)
+        let at = DateTime::from_timestamp_micros(self.0).unwrap_or_default();
+        let (year, month, day) = (at.year(), at.month(), at.day());
+        let (hour, minute, second, micros) =
+            (at.hour(), at.minute(), at.second(), at.timestamp_subsec_micros());
+        // RFC 3339 knows years of four digits alone; others are written as ISO 8601 has them.
+        let sign = if (0..=9999).contains(&year) {
+            ""
+        } else if year < 0 {
+            "-"
+        } else {
+            "+"
+        };
+        let year = year.unsigned_abs();
+        format!("{sign}{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
     }
 
     /// IMF-fixdate of RFC 9110 §5.6.7, for `Last-Modified`; whole seconds, cut off.
     pub fn to_http_date(self) -> String {
-        DateTime::from_timestamp_micros(self.0)
-            .unwrap_or_default()
-            .format("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string()
+        let at = DateTime::from_timestamp_micros(self.0).unwrap_or_default();
+        let weekday = WEEKDAYS.get(at.weekday().num_days_from_sunday() as usize).unwrap_or(&"");
+        let month = MONTHS.get(at.month0() as usize).unwrap_or(&"");
+        let (day, year) = (at.day(), at.year());
+        let (hour, minute, second) = (at.hour(), at.minute(), at.second());
+        format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
     }
 
     /// Reads an HTTP date in any of its three forms (RFC 9110 §5.6.7). Two digits of a year are of the century of `now`,
@@ -92,6 +107,19 @@ mod tests {
         assert_eq!(at.to_http_date(), "Fri, 20 Nov 2026 08:00:00 GMT");
         for bad in ["", "2026-11-20", "2026-11-20T10:00:00", "2026-13-01T00:00:00Z", "1"] {
             assert_eq!(Micros::parse_rfc3339(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        /// All years that chrono can name.
+        #[test]
+        fn texts_are_chronos_own(micros in -8_000_000_000_000_000_000i64..8_000_000_000_000_000_000) {
+            let at = DateTime::from_timestamp_micros(micros).unwrap();
+            prop_assert_eq!(Micros(micros).to_rfc3339(), at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true));
+            if (0..=9999).contains(&at.year()) {
+                let expected = at.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                prop_assert_eq!(Micros(micros).to_http_date(), expected);
+            }
         }
     }
 
