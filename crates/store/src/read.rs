@@ -56,6 +56,9 @@ pub enum StoreErrorKind {
     /// The store cannot be reached, or answered with an error of its own.
     #[error("unavailable")]
     Unavailable,
+    /// The store was not asked: it has failed too often just now ([`crate::breaker`]).
+    #[error("left alone after failures")]
+    LeftAlone,
     /// The store ended its answer before the range was complete.
     #[error("{found_len_bytes} bytes instead of {asked_len_bytes}")]
     ShortRead {
@@ -97,6 +100,7 @@ impl StoreError {
             StoreErrorKind::Throttled
             | StoreErrorKind::Timeout
             | StoreErrorKind::Unavailable
+            | StoreErrorKind::LeftAlone
             | StoreErrorKind::ShortRead { .. } => true,
             StoreErrorKind::NotFound | StoreErrorKind::RangeInvalid { .. } => false,
         }

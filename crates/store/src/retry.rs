@@ -39,6 +39,8 @@ impl From<&StoreError> for FailureClass {
     fn from(error: &StoreError) -> Self {
         match error.kind {
             StoreErrorKind::Throttled => Self::Throttled,
+            // A pause of this length changes nothing of it.
+            StoreErrorKind::LeftAlone => Self::Permanent,
             _ if error.is_retryable() => Self::Transient,
             _ => Self::Permanent,
         }

@@ -8,21 +8,21 @@ use firn_types::object::ObjectKey;
 /// is part of the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocationMap {
-    /// Pairs of a location's prefix and what stands in its place, longest prefix first.
+    /// Pairs of a location's prefix and what stands in its place.
     prefixes: Vec<(String, String)>,
 }
 
 impl LocationMap {
     /// Replaces these prefixes; the longest that fits wins. Without one, scheme and bucket are left out.
-    pub fn new(mut prefixes: Vec<(String, String)>) -> Self {
-        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    pub fn new(prefixes: Vec<(String, String)>) -> Self {
         Self { prefixes }
     }
 
     /// The key of the object at a location.
     pub fn object_key(&self, location: &str) -> ObjectKey {
-        let mapped =
-            self.prefixes.iter().find_map(|(prefix, by)| Some((location.strip_prefix(prefix.as_str())?, by)));
+        let fitting = self.prefixes.iter();
+        let fitting = fitting.filter_map(|(prefix, by)| Some((location.strip_prefix(prefix.as_str())?, by)));
+        let mapped = fitting.min_by_key(|(rest, _)| rest.len());
         if let Some((rest, by)) = mapped {
             return ObjectKey::new(&format!("{by}{rest}"));
         }
