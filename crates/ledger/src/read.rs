@@ -84,7 +84,18 @@ const BENEATH: &str = "SELECT v.version, v.visibility, v.flags, v.expires_at, v.
      JOIN outbox o ON o.version = v.version AND o.key = v.key AND o.lane % 8 < 7 JOIN content c ON c.content = o.content \
      WHERE k.type = ?1 AND k.id = ?2 ORDER BY v.version DESC LIMIT 1";
 
+const CURRENT_VERSION: &str = "SELECT v.version FROM keys k JOIN versions v ON v.key = k.key \
+     WHERE k.type = ?1 AND k.id = ?2 ORDER BY v.version DESC LIMIT 1";
+
 impl Ledger {
+    /// The version that [`Self::read`] would call current; `None` where it would know nothing.
+    pub fn current_version(&self, artifact_type: &str, id: &str) -> Result<Option<i64>, LedgerError> {
+        if !self.is_ready()? {
+            return Ok(None);
+        }
+        self.number(CURRENT_VERSION, &[Param::Text(artifact_type), Param::Text(id)])
+    }
+
     /// What is current of an artifact.
     pub fn read(&self, artifact_type: &str, id: &str) -> Result<Read, LedgerError> {
         if !self.is_ready()? {

@@ -12,8 +12,8 @@ use firn_types::time::Micros;
 
 use super::deletion::delete;
 use super::protocol::{
-    FollowCall, FollowReply, Kind, MessageError, Opened, PublishCall, PublishReply, ReadCall, failure, read,
-    reply, split, stored_answer,
+    FollowCall, FollowReply, Kind, MessageError, Opened, PublishCall, PublishReply, ReadCall, VersionCall,
+    failure, read, reply, split, stored_answer,
 };
 
 /// Does what a message asks for; gives the reply's bytes.
@@ -30,6 +30,10 @@ pub fn answer(ledger: &Ledger, now: Micros, message: &[u8]) -> Result<Vec<u8>, M
         Kind::Read => {
             let ReadCall { artifact_type, id } = read(call)?;
             ledger.read(artifact_type, id).map(|found| reply(&found))
+        }
+        Kind::Version => {
+            let VersionCall { artifact_type, id } = read(call)?;
+            ledger.current_version(artifact_type, id).map(|version| reply(&version))
         }
         Kind::Follow => perform_follow(ledger, now, read(call)?).map(|done| reply(&done)),
         Kind::Delete => delete(ledger, now, &read(call)?).map(|done| reply(&done)),

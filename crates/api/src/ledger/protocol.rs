@@ -142,6 +142,15 @@ pub struct ReadCall<'a> {
     pub id: &'a str,
 }
 
+/// What a reader asks who has the row already: `current_version`. The reply is an `Option<i64>`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct VersionCall<'a> {
+    /// The artifact's type.
+    pub artifact_type: &'a str,
+    /// Its id.
+    pub id: &'a str,
+}
+
 /// What the follower of the lake, and who repairs or compares, asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum FollowCall<'a> {
@@ -258,6 +267,7 @@ pub struct Opened {
 pub(super) enum Kind {
     Publish,
     Read,
+    Version,
     Follow,
     Delete,
 }
@@ -281,6 +291,12 @@ impl Message for ReadCall<'_> {
     type Reply = Read;
 
     const KIND: u8 = b'r';
+}
+
+impl Message for VersionCall<'_> {
+    type Reply = Option<i64>;
+
+    const KIND: u8 = b'v';
 }
 
 impl Message for FollowCall<'_> {
@@ -334,6 +350,7 @@ pub(super) fn split(message: &[u8]) -> Result<(Kind, &[u8]), MessageError> {
     match message.split_first_chunk() {
         Some(([VERSION, b'p'], call)) => Ok((Kind::Publish, call)),
         Some(([VERSION, b'r'], call)) => Ok((Kind::Read, call)),
+        Some(([VERSION, b'v'], call)) => Ok((Kind::Version, call)),
         Some(([VERSION, b'f'], call)) => Ok((Kind::Follow, call)),
         Some(([VERSION, b'd'], call)) => Ok((Kind::Delete, call)),
         Some(_) => Err(MessageError::Unreadable("another version")),
@@ -348,7 +365,7 @@ pub fn may_leave_work(message: &[u8]) -> bool {
     let leaving_none = [variant::OFFER, variant::STAGE, variant::CHUNK_TAKEN, variant::TOUCHED];
     match split(message) {
         Ok((Kind::Publish, call)) => call.first().is_none_or(|number| !leaving_none.contains(number)),
-        Ok((kind, _)) => kind != Kind::Read,
+        Ok((kind, _)) => !matches!(kind, Kind::Read | Kind::Version),
         Err(_) => false,
     }
 }
