@@ -26,14 +26,14 @@ impl RequestHead {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim())
     }
 
-    /// The caller's `X-Request-Id` where it is well-formed, else `generated`.
-    pub fn choose_request_id(headers: &[(String, String)], generated: String) -> String {
+    /// The caller's `X-Request-Id` where it is well-formed, else a generated one.
+    pub fn choose_request_id(headers: &[(String, String)], generate: impl FnOnce() -> String) -> String {
         headers
             .iter()
             .find(|(name, _)| name == "x-request-id")
             .map(|(_, value)| value.trim())
             .filter(|value| is_request_id(value))
-            .map_or(generated, str::to_owned)
+            .map_or_else(generate, str::to_owned)
     }
 }
 
@@ -92,7 +92,7 @@ impl Response {
     /// own to tell: there it would be that of the 200 (RFC 9110 §8.6).
     #[must_use]
     pub fn without_body(mut self) -> Self {
-        if self.status != 304 {
+        if self.status != 304 && self.header("Content-Length").is_none() {
             self.headers.push(("Content-Length", self.body.len().to_string()));
         }
         self.body = Bytes::new();
@@ -114,6 +114,21 @@ pub fn percent_decode(text: &str) -> Option<String> {
         decoded.push(high << 4 | low);
     }
     String::from_utf8(decoded).ok()
+}
+
+/// Encodes every byte but `/` and the unreserved characters of RFC 3986 §2.3.
+pub fn percent_encode(text: &str) -> String {
+    use std::fmt::Write;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 const fn hex_digit(byte: u8) -> Option<u8> {
@@ -147,9 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn encoding_is_undone_by_decoding_and_leaves_slashes() {
+        for (text, encoded) in
+            [("a/b-c.d_e~f", "a/b-c.d_e~f"), ("%2F ?", "%252F%20%3F"), ("ü@+", "%C3%BC%40%2B"), ("", "")]
+        {
+            assert_eq!(percent_encode(text), encoded);
+            assert_eq!(percent_decode(encoded).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
     fn request_id_is_the_callers_only_if_well_formed() {
         let choose = |value: &str| {
-            RequestHead::choose_request_id(&[("x-request-id".into(), value.into())], "made".into())
+            RequestHead::choose_request_id(&[("x-request-id".into(), value.into())], || "made".into())
         };
         assert_eq!(choose("abc-1.2_3"), "abc-1.2_3");
         assert_eq!(choose("a b"), "made");

@@ -43,6 +43,8 @@ codes! {
     UnknownExtension => "unknown_extension", 400, "The extension is not known";
     /// A query parameter is malformed or not allowed.
     InvalidQuery => "invalid_query", 400, "A query parameter is not valid";
+    /// A batch of reads is not JSON of its shape, or has too many items.
+    InvalidBatch => "invalid_batch", 400, "The batch is not valid";
     /// `X-Artifact-Mode` names no mode, or one the tenant does not allow.
     InvalidMode => "invalid_mode", 400, "The mode is not valid";
     /// `Idempotency-Key` is malformed.

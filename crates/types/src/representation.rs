@@ -49,6 +49,22 @@ const EXTENSIONS: [(&str, R); 13] = [
 ];
 
 impl Representation {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        R::Markdown,
+        R::Mdx,
+        R::Html,
+        R::Css,
+        R::Esm,
+        R::Dts,
+        R::Frontmatter,
+        R::Mdast,
+        R::Hast,
+        R::Estree,
+        R::Tsast,
+        R::Artifact,
+    ];
+
     /// Splits `name` into id and representation; the longest known extension wins, and the id may not be empty.
     pub fn split_extension(name: &str) -> Option<(&str, Self)> {
         EXTENSIONS
