@@ -14,7 +14,7 @@ async fn fetch(_: Request, env: Env, _: Context) -> Result<Response> {
         bucket.put(key.as_str(), bytes.to_vec()).execute().await?;
     }
     let mut report = String::new();
-    for (claim, outcome) in conformance::run(&R2Read::open(&env)?).await {
+    for (claim, outcome) in conformance::run(&R2Read::open(&env).map_err(worker::Error::RustError)?).await {
         report.push_str(claim);
         if let Err(found) = outcome {
             report.push('\t');

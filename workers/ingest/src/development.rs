@@ -2,23 +2,30 @@
 //! setting nor the binding that they need.
 
 use firn_api::http::RequestHead;
-use firn_platform::{Setting, post};
-use worker::{Env, Error, Request, Response, Result};
+use firn_platform::{Setting, forward, post};
+use worker::Env;
+
+/// What serve answers of them.
+const OF_SERVE: [&str; 2] = ["/$.dev/forget", "/$.dev/clock"];
 
 /// Answers what only the development origin answers; `None` elsewhere.
-pub(crate) async fn route(head: &RequestHead, request: &Request, env: &Env) -> Result<Option<Response>> {
+pub(crate) async fn route(
+    head: &RequestHead,
+    request: &web_sys::Request,
+    env: &Env,
+) -> Result<Option<web_sys::Response>, String> {
     if !Setting(env).is_development() {
         return Ok(None);
     }
-    if head.path == "/$.dev/forget" {
-        return env.service("SERVE")?.fetch_request(request.clone()?).await.map(Some);
+    if OF_SERVE.contains(&head.path.as_str()) {
+        return forward(env, "SERVE", request).await.map(Some);
     }
-    let lake = env.service("LAKE")?;
-    if head.path != "/$.dev/flush" {
-        return lake.fetch_request(request.clone()?).await.map(Some);
+    let answered = forward(env, "LAKE", request).await?;
+    if head.path == "/$.dev/flush" {
+        // What serve holds of the tables' pointers is older than this flush; with `forget` reads are to come from the lake.
+        let forgets = head.query.split('&').any(|parameter| parameter == "forget=1");
+        let url = if forgets { "http://serve/$.dev/forget?copies=1" } else { "http://serve/$.dev/forget" };
+        post(env, "SERVE", url).await?;
     }
-    let flushed = lake.fetch_request(request.clone()?).await?;
-    // What serve holds of the tables' pointers is older than this flush.
-    post(env, "SERVE", "http://serve/$.dev/forget").await.map_err(Error::RustError)?;
-    Ok(Some(flushed))
+    Ok(Some(answered))
 }

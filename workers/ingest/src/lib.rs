@@ -29,11 +29,12 @@ use firn_api::{
 use firn_ledger::row::Owner;
 use firn_ndjson::digest::{ContentHash, Sha256};
 use firn_platform::{
-    HostSha256, RequestBody, Timer, WallClock, WebCrypto, log_problem, random_id, read_head, send_response,
-    token_rules,
+    HostSha256, RequestBody, Timer, WallClock, WebCrypto, forward, log_problem, random_id, read_head,
+    send_response, token_rules,
 };
 use firn_types::{error::ErrorCode, mode::Mode};
-use worker::{Context, Env, Request, Result, event};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::{Context, Env, event, worker_sys};
 
 pub use ledger_object::LedgerObject;
 
@@ -53,21 +54,29 @@ fn start() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP_LEN_BYTES)));
 }
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> Result<worker::Response> {
+/// Answers a request to the origin.
+///
+/// # Errors
+/// What the runtime throws; the rim answers 500.
+#[wasm_bindgen]
+pub async fn fetch(
+    request: web_sys::Request,
+    env: Env,
+    context: worker_sys::Context,
+) -> Result<web_sys::Response, JsValue> {
     let head = read_head(&request);
     let deletes = head.method == "DELETE" && head.path.starts_with(deletion::PREFIX);
     if head.path.starts_with("/$.content") && !deletes {
-        return env.service("SERVE")?.fetch_request(request).await;
+        return forward(&env, "SERVE", &request).await.map_err(JsValue::from);
     }
     if head.path != PATH && !deletes {
         if let Some(answered) = development::route(&head, &request, &env).await? {
             return Ok(answered);
         }
         let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
-        return send_response(problem.into_response(&head.request_id), &head);
+        return Ok(send_response(&problem.into_response(&head.request_id), &head));
     }
-    let context = Rc::new(context);
+    let context = Rc::new(Context::new(context));
     let answered = if deletes {
         delete(&head, &env, &context).await
     } else {
@@ -77,14 +86,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<worker::R
         log_problem(&problem, &head);
         problem.into_response(&head.request_id)
     });
-    send_response(response, &head)
+    Ok(send_response(&response, &head))
 }
 
-async fn delete(
-    head: &RequestHead,
-    env: &Env,
-    context: &Rc<Context>,
-) -> core::result::Result<Response, Problem> {
+async fn delete(head: &RequestHead, env: &Env, context: &Rc<Context>) -> Result<Response, Problem> {
     let rules = token_rules(env, context).map_err(broken)?;
     let deletion = deletion::admit_deletion(head, &rules, &WebCrypto, WallClock.now()).await?;
     let allowance = allowance(&Tenants(env).config(&deletion.key.ns).await?);
@@ -102,10 +107,10 @@ async fn delete(
 
 async fn ingest(
     head: &RequestHead,
-    request: &Request,
+    request: &web_sys::Request,
     env: &Env,
     context: &Rc<Context>,
-) -> core::result::Result<Response, Problem> {
+) -> Result<Response, Problem> {
     let now = WallClock.now();
     let rules = token_rules(env, context).map_err(broken)?;
     let ceilings = ceilings(env).map_err(broken)?;
@@ -127,7 +132,7 @@ enum DecodedBody {
 }
 
 impl Body for DecodedBody {
-    async fn next(&mut self) -> core::result::Result<Option<Bytes>, BodyError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         match self {
             Self::Plain(body) => body.next().await,
             Self::Gzip(body) => body.next().await,
@@ -140,7 +145,7 @@ async fn run(
     admitted: &Admitted,
     publishing: &Publish<'_>,
     mut body: DecodedBody,
-) -> core::result::Result<Published, Problem> {
+) -> Result<Published, Problem> {
     let deployment = Deployment(env);
     let identity = &admitted.identity;
     let owner =

@@ -194,8 +194,10 @@ impl Deployment {
             CatalogConfig::new(&uri, warehouse, token, transport)
                 .ok_or_else(|| Error::RustError("FIRN_CATALOG_URI is not an https URL".to_owned()))
         });
-        let store =
-            LakeStore { read: RetryRead::new(R2Read::open(env)?, Timer), bucket: LakeBucket::open(env)? };
+        let store = LakeStore {
+            read: RetryRead::new(R2Read::open(env).map_err(Error::RustError)?, Timer),
+            bucket: LakeBucket::open(env)?,
+        };
         Ok(Self { store, catalog: catalog.transpose()?, held: HeldCatalog::default() })
     }
 

@@ -29,7 +29,7 @@ pub(crate) async fn route(head: &RequestHead, env: &Env) -> Result<Option<Respon
     } else {
         return Ok(None);
     };
-    send_response(answer, head).map(Some)
+    Ok(Some(send_response(&answer, head).into()))
 }
 
 async fn catalog_answer(head: &RequestHead, bucket: &LakeBucket) -> Result<Answer> {

@@ -31,9 +31,9 @@ use crate::{
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let head = read_head(&request);
+    let head = read_head(request.inner());
     if !Setting(&env).is_development() {
-        return not_found(&head);
+        return Ok(not_found(&head));
     }
     if head.path == "/$.dev/flush" {
         if request.method() == Method::Post {
@@ -42,7 +42,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         }
         let problem =
             Problem::new(ErrorCode::MethodNotAllowed, "flush takes POST").with_header("Allow", "POST");
-        return send_response(problem.into_response(&head.request_id), &head);
+        return Ok(send_response(&problem.into_response(&head.request_id), &head).into());
     }
     if let Some(work) = head.path.strip_prefix("/$.dev/ledger/")
         && request.method() == Method::Post
@@ -51,12 +51,12 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     }
     match gateway::route(&head, &env).await {
         Ok(Some(response)) => Ok(response),
-        Ok(None) => not_found(&head),
+        Ok(None) => Ok(not_found(&head)),
         Err(error) => {
             let problem =
                 Problem::new(ErrorCode::StorageUnavailable, "the local lake failed").because(&error);
             log_problem(&problem, &head);
-            send_response(problem.into_response(&head.request_id), &head)
+            Ok(send_response(&problem.into_response(&head.request_id), &head).into())
         }
     }
 }
@@ -69,9 +69,9 @@ async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     }
 }
 
-fn not_found(head: &firn_api::http::RequestHead) -> Result<Response> {
+fn not_found(head: &firn_api::http::RequestHead) -> Response {
     let problem = Problem::new(ErrorCode::NotFound, "there is nothing at this path");
-    send_response(problem.into_response(&head.request_id), head)
+    send_response(&problem.into_response(&head.request_id), head).into()
 }
 
 /// `rebuild` or `compare`, of the ledger that the query names (`ns=…`).

@@ -28,3 +28,55 @@ export async function kvGet(namespace, key) {
 export async function kvPut(namespace, key, value, ttlSecs) {
   await namespace.put(key, value.slice(), ttlSecs > 0 ? { expirationTtl: ttlSecs } : undefined);
 }
+
+/** Method, URL and headers of a request, a line each. */
+export function readHead(request) {
+  let text = `${request.method}\n${request.url}`;
+  for (const [name, value] of request.headers) text += `\n${name}:${value}`;
+  return text;
+}
+
+/** A response. `head` has a header a line; `body` is bytes, another response whose body it takes over, or undefined. */
+export function respond(status, head, body) {
+  const headers = head.split("\n").map((line) => {
+    const colon = line.indexOf(":");
+    return [line.slice(0, colon), line.slice(colon + 1)];
+  });
+  return new Response(body instanceof Response ? body.body : body, { status, headers });
+}
+
+/** The response that the edge cache has under a URL, or undefined. */
+export const edgeFind = (url) => caches.default.match(url);
+
+/** What was noted with it. */
+export const edgeNote = (response) => response.headers.get("X-Firn-Note") ?? "";
+
+/** Stores bytes under a URL of the edge cache. */
+export async function edgeStore(url, note, tags, body, ttlSecs) {
+  const headers = { "Cache-Control": `public, max-age=${ttlSecs}`, "X-Firn-Note": note };
+  if (tags !== "") headers["Cache-Tag"] = tags;
+  await caches.default.put(url, new Response(body.slice(), { headers }));
+}
+
+/** Removes what the edge cache has under URLs, a line each. */
+export async function edgeRemove(urls) {
+  await Promise.all(urls.split("\n").map((url) => caches.default.delete(url)));
+}
+
+/** Hands a request on to another Worker. */
+export const forward = (service, request) => service.fetch(request);
+
+/**
+ * A range of an object in R2: the object's length, its entity tag and the bytes, or null. From an `offset` below 0 on it
+ * is the last `length` bytes.
+ */
+export async function bucketGet(bucket, key, offset, length) {
+  const object = await bucket.get(key, { range: offset < 0 ? { suffix: length } : { offset, length } });
+  return object === null ? null : [object.size, object.etag, new Uint8Array(await object.arrayBuffer())];
+}
+
+/** The whole length and the entity tag of an object in R2, or null. */
+export async function bucketHead(bucket, key) {
+  const object = await bucket.head(key);
+  return object === null ? null : [object.size, object.etag];
+}

@@ -26,8 +26,8 @@ pub struct RequestBody {
 
 impl RequestBody {
     /// Takes the body of `request`.
-    pub fn new(request: &worker::Request) -> Self {
-        Self { reader: request.inner().body().map(|stream| byob_reader(&stream)), buffer: None }
+    pub fn new(request: &web_sys::Request) -> Self {
+        Self { reader: request.body().map(|stream| byob_reader(&stream)), buffer: None }
     }
 }
 

@@ -6,6 +6,8 @@ mod bucket;
 mod catalog;
 mod convert;
 mod crypto;
+#[cfg(feature = "content")]
+mod edge;
 mod hash;
 mod keys;
 mod kv;
@@ -13,14 +15,19 @@ mod ledger;
 mod purge;
 mod service;
 mod settings;
+mod tenants;
 mod timer;
 
 pub use body::RequestBody;
 pub use bucket::R2Read;
 #[cfg(feature = "content")]
 pub use catalog::{CatalogFetch, ReplyBody, post_json};
-pub use convert::{log_problem, read_head, send_response};
+#[cfg(feature = "content")]
+pub use convert::send_stored;
+pub use convert::{forward, log_problem, read_head, send_response};
 pub use crypto::WebCrypto;
+#[cfg(feature = "content")]
+pub use edge::{EdgeCopies, StoredBody};
 pub use hash::HostSha256;
 pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
 pub use kv::Kv;
@@ -28,6 +35,7 @@ pub use ledger::{call_ledger, has_ledgers};
 pub use purge::{call_purge, queue_purge};
 pub use service::post;
 pub use settings::Setting;
+pub use tenants::tenant_config;
 pub use timer::Timer;
 
 use firn_api::ports::Clock;

@@ -1,8 +1,16 @@
-//! `GET` and `HEAD /$.content/{ns}/{type}/{id}.{ext}` (design.md §3): the path, who may read, the answer, what of
-//! it is sent.
+//! Everything below `/$.content` (design.md §3, §5, §6): the path, who may read, where a representation comes from, what
+//! of it is sent.
 
 pub mod answer;
 pub mod artifact;
+pub mod batch;
 pub mod conditional;
+pub mod cors;
+pub mod edge;
+pub mod flight;
+pub mod load;
 pub mod path;
+pub mod ports;
+pub mod query;
 pub mod read;
+pub mod serve;

@@ -2,10 +2,7 @@
 
 use firn_types::{error::ErrorCode, key::ArtifactKey, representation::Representation};
 
-use crate::{
-    http::{RequestHead, percent_decode},
-    problem::Problem,
-};
+use crate::{http::percent_decode, problem::Problem};
 
 /// What every path of a representation starts with.
 pub const PREFIX: &str = "/$.content/";
@@ -19,20 +16,15 @@ pub struct ContentPath {
     pub representation: Representation,
 }
 
+/// What a path below `/$.content/` takes. DELETE is ingest's to answer, for the artifact of that id.
+pub const METHODS: &str = "GET, HEAD, OPTIONS, DELETE";
+
 /// Reads the path of a request for content. Each part is percent-decoded once; the id may hold `/`, as such or as
 /// `%2F`.
 ///
 /// # Errors
-/// 405 for a method other than GET and HEAD; 400 `invalid_path` or `unknown_extension`.
-pub fn parse_request(head: &RequestHead) -> Result<ContentPath, Problem> {
-    if !matches!(head.method.as_str(), "GET" | "HEAD") {
-        return Err(Problem::new(ErrorCode::MethodNotAllowed, "content takes GET, HEAD and DELETE")
-            .with_header("Allow", "GET, HEAD, DELETE"));
-    }
-    parse_path(&head.path)
-}
-
-fn parse_path(path: &str) -> Result<ContentPath, Problem> {
+/// 400 `invalid_path` or `unknown_extension`.
+pub fn parse_path(path: &str) -> Result<ContentPath, Problem> {
     let invalid = |detail: &str| Problem::new(ErrorCode::InvalidPath, detail);
     let shape = "the path is /$.content/{ns}/{type}/{id}.{ext}";
     let rest = path.strip_prefix(PREFIX).ok_or_else(|| invalid(shape))?;

@@ -1,5 +1,5 @@
-//! Where an artifact is read (design.md §5 "A read"): its ledger first, then the place that the ledger knows, or the
-//! tables.
+//! What a namespace's ledger says of an artifact (design.md §5 "A read"): its row, the place of it, or that the tables
+//! decide.
 
 use firn_auth::{
     identity::Identity,
@@ -16,10 +16,10 @@ use super::{
 use crate::{
     ledger::{
         LedgerPort,
-        protocol::{ReadCall, decode, encode},
+        protocol::{ReadCall, VersionCall, decode, encode},
     },
     problem::Problem,
-    tables::located::Place,
+    tables::{located::Place, read::Hint},
 };
 
 /// When a client may ask again after the ledger failed.
@@ -41,24 +41,58 @@ pub enum Route {
     },
 }
 
+impl Route {
+    /// What the tables are told.
+    pub fn hint(&self) -> Hint<'_> {
+        match self {
+            Self::At(place) => Hint::At(place),
+            Self::NeverHeardOf => Hint::NeverHeardOf,
+            Self::Row(_) | Self::Tables { .. } => Hint::Nothing,
+        }
+    }
+}
+
+/// What a ledger said.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// The version that it calls current; `None` where it has never heard of the artifact.
+    pub version: Option<i64>,
+    /// What that means for this caller: 404 and 410 where the ledger alone can tell.
+    pub route: Result<Route, Problem>,
+}
+
 /// Asks an artifact's ledger.
 ///
 /// # Errors
-/// 404 and 410 where the ledger alone can tell; 503 where it cannot be asked; 502 where it holds what cannot be read.
+/// 503 where it cannot be asked; 502 where it holds what cannot be read.
 pub async fn ask_ledger(
     ledger: &impl LedgerPort,
     path: &ContentPath,
     caller: Option<&Identity>,
     now: Micros,
-) -> Result<Route, Problem> {
+) -> Result<Word, Problem> {
     let key = &path.key;
     let call = ReadCall { artifact_type: key.artifact_type.as_str(), id: key.id.as_str() };
     let message = encode(&call).map_err(|error| unavailable(error.to_string()))?;
     let reply = ledger.call(&key.ns, message).await.map_err(unavailable)?;
     match decode::<ReadCall<'_>>(&reply).map_err(|error| unavailable(error.to_string()))? {
-        Read::Unknown { .. } => Ok(Route::NeverHeardOf),
-        Read::Known(known) => route(known, path, caller, now),
+        Read::Unknown { .. } => Ok(Word { version: None, route: Ok(Route::NeverHeardOf) }),
+        Read::Known(known) => {
+            Ok(Word { version: Some(known.version), route: route(known, path, caller, now) })
+        }
     }
+}
+
+/// The version that an artifact's ledger calls current; `None` where it has never heard of it.
+///
+/// # Errors
+/// What the runtime says; for the log.
+pub async fn current_version(ledger: &impl LedgerPort, path: &ContentPath) -> Result<Option<i64>, String> {
+    let key = &path.key;
+    let call = VersionCall { artifact_type: key.artifact_type.as_str(), id: key.id.as_str() };
+    let message = encode(&call).map_err(|error| error.to_string())?;
+    let reply = ledger.call(&key.ns, message).await?;
+    decode::<VersionCall<'_>>(&reply).map_err(|error| error.to_string())
 }
 
 fn route(known: Known, path: &ContentPath, caller: Option<&Identity>, now: Micros) -> Result<Route, Problem> {
@@ -97,7 +131,8 @@ fn row(json: &[u8], version: i64, representation: Representation) -> Result<Arti
     })
 }
 
-fn unavailable(cause: String) -> Problem {
+/// 503: what must be asked does not answer.
+pub(super) fn unavailable(cause: String) -> Problem {
     Problem::new(ErrorCode::StorageUnavailable, "try again later")
         .with_header("Retry-After", RETRY_AFTER_SECS)
         .because(cause)

@@ -1,15 +1,19 @@
 //! What one isolate holds of the lake between requests.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    sync::Arc,
+};
 
 use firn_iceberg::{followed::Followed, metadata::TableMetadata};
 use firn_lookup::held::{Held, HeldObjects};
-use firn_store::cache::ByteLru;
+use firn_store::cache::{ByteLru, CacheCounts};
 use firn_types::{object::ObjectKey, time::Micros};
 
 use super::{catalog::HeldCatalog, config::TableName};
 
-/// Budget of parsed objects and table metadata of one isolate. Its 128 MB also hold the module (a few MB), the bodies
+/// Default budget of parsed objects and table metadata of one isolate. Its 128 MB also hold the module (a few MB), the bodies
 /// under way and what a lookup decodes.
 pub const HELD_LEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
@@ -24,6 +28,7 @@ pub struct HeldLake {
     /// The metadata that each table had last, whatever its age.
     last: RefCell<HashMap<TableName, ObjectKey>>,
     parsed: RefCell<ByteLru<ObjectKey, Parsed>>,
+    budget_len_bytes: Cell<u64>,
 }
 
 /// A pointer as it was read.
@@ -48,6 +53,7 @@ impl Default for HeldLake {
             followed: RefCell::default(),
             last: RefCell::default(),
             parsed: RefCell::new(ByteLru::new(HELD_LEN_BYTES_MAX)),
+            budget_len_bytes: Cell::new(HELD_LEN_BYTES_MAX),
         }
     }
 }
@@ -59,12 +65,24 @@ impl HeldLake {
         self.followed.borrow_mut().clear();
     }
 
+    /// Holds no more than `len_bytes` of parsed objects from now on. What was held is forgotten.
+    pub fn set_budget(&self, len_bytes: u64) {
+        self.budget_len_bytes.set(len_bytes);
+        *self.parsed.borrow_mut() = ByteLru::new(len_bytes);
+    }
+
+    /// What the byte-budgeted cache of parsed objects holds and did.
+    pub fn counts(&self) -> (u64, CacheCounts) {
+        let parsed = self.parsed.borrow();
+        (parsed.used_len_bytes(), parsed.counts())
+    }
+
     /// Forgets everything, as a fresh isolate has.
     pub fn forget_all(&self) {
         self.forget_pointers();
         self.catalog.forget();
         self.last.borrow_mut().clear();
-        *self.parsed.borrow_mut() = ByteLru::new(HELD_LEN_BYTES_MAX);
+        *self.parsed.borrow_mut() = ByteLru::new(self.budget_len_bytes.get());
     }
 
     /// The pointer, if it was read less than `hold_micros` before `now`.

@@ -18,7 +18,6 @@ use firn_lookup::{
     need::{Step, Supplied},
     table::error::TableError,
 };
-use firn_store::read::ObjectRead;
 use firn_types::{key::ArtifactKey, object::ObjectKey, representation::Representation};
 
 use super::{config::TableName, error::LakeError, pointers::TablePointers, read::Reader};
@@ -37,7 +36,7 @@ pub struct Place {
     pub version: i64,
 }
 
-impl<S: ObjectRead> Reader<'_, S> {
+impl Reader<'_> {
     /// `None`: another row lies there, or the table is none of ours.
     pub(super) async fn read_located(
         &self,

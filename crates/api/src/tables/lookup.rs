@@ -11,7 +11,6 @@ use firn_lookup::{
         query::{SnapshotChoice, TableQuery},
     },
 };
-use firn_store::read::ObjectRead;
 use firn_types::{key::ArtifactKey, representation::Representation};
 
 use super::{config::TableName, error::LakeError, read::Reader};
@@ -70,7 +69,7 @@ impl<'t> Running<'t> {
     }
 }
 
-impl<'a, S: ObjectRead> Reader<'a, S> {
+impl<'a> Reader<'a> {
     /// Steps all lookups together until each is done; the highest version wins.
     pub(super) async fn run(&self, mut running: Vec<Running<'a>>) -> Result<Option<ArtifactRow>, LakeError> {
         let mut best: Option<(Option<i64>, ArtifactRow)> = None;

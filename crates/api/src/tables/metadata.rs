@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use firn_iceberg::metadata::TableMetadata;
-use firn_store::read::{ObjectBytes, ObjectRead};
+use firn_store::read::ObjectBytes;
 use firn_types::object::{ByteRange, ObjectKey};
 
 use super::{config::TableName, error::LakeError, read::Reader};
@@ -14,7 +14,7 @@ const METADATA_TAIL_LEN_BYTES: u64 = 128 * 1024;
 /// A parsed object takes more memory than its bytes; measured on table metadata, about three times as much.
 const PARSED_FACTOR: u64 = 3;
 
-impl<'a, S: ObjectRead> Reader<'a, S> {
+impl<'a> Reader<'a> {
     /// The metadata of each table, one wave for all that is not held (two where a file is long).
     pub(super) async fn read_metadata(
         &self,

@@ -1,6 +1,6 @@
 //! The newest row of an artifact, within a deadline, and what reading it cost.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use firn_iceberg::{
     followed::{FOLLOWED_LEN_BYTES_MAX, Followed, followed_key},
@@ -8,6 +8,7 @@ use firn_iceberg::{
 };
 use firn_store::{
     counting::CountingRead,
+    erased::ErasedRead,
     perform::perform,
     read::{ObjectBytes, ObjectRead},
     retry::{Pause, RetryRead},
@@ -57,6 +58,13 @@ pub struct ReadCost {
     pub len_bytes: u64,
 }
 
+impl fmt::Display for ReadCost {
+    /// As `X-Firn-Cost` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reads={}; waves={}; bytes={}", self.reads, self.waves, self.len_bytes)
+    }
+}
+
 /// What is known of an artifact before its tables are asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Hint<'a> {
@@ -82,9 +90,10 @@ pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
     // The counter is inside, so that each attempt is a request.
     let bounded = TimeoutRead::new(&counting, lake.platform, READ_TIMEOUT_MS);
     let store = RetryRead::new(bounded, lake.platform);
+    let store = ErasedRead::new(&store);
     let request_count = || counting.counts().requests;
     let reader = Reader {
-        store: &store,
+        store,
         request_count: &request_count,
         waves: Cell::new(0),
         held: lake.held,
@@ -99,8 +108,8 @@ pub async fn read_artifact<S: ObjectRead, T: TablePointers, P: Pause>(
 }
 
 /// One request's way to the tables.
-pub(super) struct Reader<'a, S> {
-    store: &'a S,
+pub(super) struct Reader<'a> {
+    store: ErasedRead<'a>,
     /// How many requests the store has had of this reader.
     request_count: &'a dyn Fn() -> u64,
     waves: Cell<u64>,
@@ -109,7 +118,7 @@ pub(super) struct Reader<'a, S> {
     now: Micros,
 }
 
-impl<'a, S: ObjectRead> Reader<'a, S> {
+impl<'a> Reader<'a> {
     async fn read(
         &self,
         pointers: &impl TablePointers,
@@ -174,7 +183,7 @@ impl<'a, S: ObjectRead> Reader<'a, S> {
         let mut located = Vec::new().into_iter();
         if !missing.is_empty() {
             let requests_before = (self.request_count)();
-            located = pointers.locate(self.store, &missing).await?.into_iter();
+            located = pointers.locate(&self.store, &missing).await?.into_iter();
             if (self.request_count)() > requests_before {
                 self.waves.set(self.waves.get() + 1);
             }

@@ -1,7 +1,7 @@
 //! Conditional and range requests (RFC 9110 §13 and §14): from the whole representation to what of it is sent.
 //!
-//! It sees nothing but the 200 of a caller who may read, so it cannot tell anyone of what they may not; an error never
-//! becomes a 304. `If-Match` and `If-Unmodified-Since` are for methods that write, and are not looked at.
+//! It sees nothing but the head of the 200 of a caller who may read, wherever the representation comes from: it cannot
+//! tell anyone of what they may not read, and an error never becomes a 304. `If-Match` and `If-Unmodified-Since` are for methods that write, and are not looked at.
 
 use firn_types::{error::ErrorCode, time::Micros};
 
@@ -10,42 +10,82 @@ use crate::{
     problem::Problem,
 };
 
+/// What of a representation is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selected {
+    /// Nothing: the caller has it already.
+    Unchanged,
+    /// All of it.
+    Whole,
+    /// The bytes from `start` up to, not including, `end`; at least one.
+    Part {
+        /// The first.
+        start: u64,
+        /// Behind the last.
+        end: u64,
+    },
+}
+
 /// What a `Range` asks for, of a representation of a known length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Selection {
     /// All of it: another unit, several ranges, or no valid range (§14.2 lets a server ignore each).
     Whole,
-    /// The bytes from `start` up to, not including, `end`; at least one.
-    Part { start: u64, end: u64 },
+    Part {
+        start: u64,
+        end: u64,
+    },
     /// Nothing that there is.
     Unsatisfiable,
 }
 
-/// What is sent of `whole`, in the order of §13.2.2: 304 where the caller has it already, 206 for a single range, else
-/// all of it. A range is for GET alone (§14.2). `now` tells the century of a date that gives two digits of its year.
+/// What is sent of the representation whose 200 has the head `whole` and `len_bytes` of body, in the order of §13.2.2:
+/// nothing where the caller has it already, a part for a single range, else all of it. A range is for GET alone
+/// (§14.2). `now` tells the century of a date that gives two digits of its year.
 ///
 /// # Errors
 /// 416 with the length, for a range that selects nothing.
-pub fn evaluate(head: &RequestHead, whole: Response, now: Micros) -> Result<Response, Problem> {
-    if whole.status != 200 {
-        return Ok(whole);
+pub fn select(
+    head: &RequestHead,
+    whole: &Response,
+    len_bytes: u64,
+    now: Micros,
+) -> Result<Selected, Problem> {
+    if is_current(head, whole, now) {
+        return Ok(Selected::Unchanged);
     }
-    if is_current(head, &whole, now) {
-        return Ok(not_modified(whole));
-    }
-    let whole = whole.with("Accept-Ranges", "bytes");
-    let len_bytes = whole.body.len() as u64;
     let selection = match head.header("range") {
-        Some(range) if head.method == "GET" && may_resume(head, &whole, now) => select(range, len_bytes),
+        Some(range) if head.method == "GET" && may_resume(head, whole, now) => parse_range(range, len_bytes),
         _ => Selection::Whole,
     };
     match selection {
-        Selection::Whole => Ok(whole),
-        Selection::Part { start, end } => Ok(part(whole, start, end)),
+        Selection::Whole => Ok(Selected::Whole),
+        Selection::Part { start, end } => Ok(Selected::Part { start, end }),
         Selection::Unsatisfiable => {
             let detail = format!("the representation has {len_bytes} bytes");
             Err(Problem::new(ErrorCode::RangeNotSatisfiable, detail)
                 .with_header("Content-Range", format!("bytes */{len_bytes}")))
+        }
+    }
+}
+
+/// The head of the answer that sends `selected`, from that of the 200. A body is the caller's to add.
+pub fn head_for(selected: Selected, mut whole: Response, len_bytes: u64) -> Response {
+    match selected {
+        // 304 with what a cache must learn (§15.4.5), and nothing of what describes a body.
+        Selected::Unchanged => {
+            let has_tag = whole.header("ETag").is_some();
+            let is_left_out =
+                |name: &str| name.starts_with("Content-") || (has_tag && name == "Last-Modified");
+            whole.headers.retain(|(name, _)| !is_left_out(name));
+            whole.status = 304;
+            whole
+        }
+        Selected::Whole => whole.with("Accept-Ranges", "bytes"),
+        Selected::Part { start, end } => {
+            whole.status = 206;
+            let range = format!("bytes {start}-{}/{len_bytes}", end - 1);
+            whole.with("Accept-Ranges", "bytes").with("Content-Range", range)
         }
     }
 }
@@ -92,7 +132,7 @@ fn modified(whole: &Response, now: Micros) -> Option<Micros> {
     Micros::parse_http_date(whole.header("Last-Modified")?, now)
 }
 
-fn select(range: &str, len_bytes: u64) -> Selection {
+fn parse_range(range: &str, len_bytes: u64) -> Selection {
     let Some((unit, range)) = range.split_once('=') else { return Selection::Whole };
     let Some((first, last)) = range.trim().split_once('-') else { return Selection::Whole };
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -114,22 +154,6 @@ fn select(range: &str, len_bytes: u64) -> Selection {
 fn position(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
-}
-
-/// 304 with what a cache must learn (§15.4.5), and nothing of what describes a body.
-fn not_modified(mut whole: Response) -> Response {
-    let has_tag = whole.header("ETag").is_some();
-    let is_left_out = |name: &str| name.starts_with("Content-") || (has_tag && name == "Last-Modified");
-    whole.headers.retain(|(name, _)| !is_left_out(name));
-    Response { status: 304, headers: whole.headers, body: bytes::Bytes::new() }
-}
-
-fn part(mut whole: Response, start: u64, end: u64) -> Response {
-    let len_bytes = whole.body.len();
-    let (Ok(from), Ok(to)) = (usize::try_from(start), usize::try_from(end)) else { return whole };
-    whole.status = 206;
-    whole.body = whole.body.slice(from..to);
-    whole.with("Content-Range", format!("bytes {start}-{}/{len_bytes}", end - 1))
 }
 
 #[cfg(test)]
