@@ -74,7 +74,7 @@ for (const source of ["ledger", "parquet"]) {
         const ask = (id, bearer) => system.get(contentPath(key(id), ".md"), { token: bearer, headers: { ...headers, "X-Request-Id": "same" } });
         const [hidden, absent] = [await ask("mine"), await ask("nothing")];
         assertProblem(hidden, 404, "not_found");
-        const comparable = ({ date, "x-firn-cost": cost, ...rest }) => rest;
+        const comparable = ({ date, age, "cache-status": status, "x-artifact-source": source, "x-firn-cost": cost, ...rest }) => rest;
         assert.deepEqual([hidden.text, comparable(hidden.headers)], [absent.text, comparable(absent.headers)]);
         assert.equal((await ask("mine", token())).status, headers.Range ? 416 : 304);
         assertProblem(await ask("dead"), 410, "gone");

@@ -123,7 +123,7 @@ describe("a deletion", () => {
   test("is what the answer to another method names", async () => {
     const answer = await system.request({ method: "PUT", path: contentPath(key(), ".md"), headers: { "Content-Length": "0" } });
     assertProblem(answer, 405, "method_not_allowed");
-    assert.equal(answer.headers.allow, "GET, HEAD, DELETE");
+    assert.equal(answer.headers.allow, "GET, HEAD, OPTIONS, DELETE");
   });
 });
 

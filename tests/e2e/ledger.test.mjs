@@ -17,7 +17,7 @@ after(() => system.stop());
 
 let made = 0;
 const key = (id = `l${++made}`) => ({ ns: NS, type: "ledger", id });
-const read = (record, extension = ".md") => system.get(contentPath(record, extension));
+const read = (record, extension = ".md", query = "") => system.get(contentPath(record, extension) + query);
 const post = (records, { mode = "build", idempotencyKey, ...rest } = {}) =>
   system.post(records, { mode, headers: idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {}, ...rest });
 
@@ -50,7 +50,7 @@ describe("read your writes", () => {
     assert.deepEqual([held.headers["x-artifact-source"], held.headers["x-firn-cost"]], ["ledger", "reads=0; waves=0; bytes=0"]);
     await system.flush({ forget: true });
     await read(record);
-    const located = await read(record);
+    const located = await read(record, ".md", "?fresh=true");
     assert.equal(located.text, record.markdown);
     assert.equal(located.headers["x-artifact-source"], "parquet");
     assert.equal(located.headers["x-artifact-version"], held.headers["x-artifact-version"]);
