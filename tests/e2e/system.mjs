@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import http from "node:http";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { AUDIENCE, ISSUER, mintToken } from "../../scripts/keys.mjs";
 import { start } from "../../scripts/runtime.mjs";
 
@@ -150,6 +151,23 @@ export class System {
     assert.equal((await this.request({ method: "DELETE", path: "/$.dev/fault" })).status, 200);
   }
 
+  /** Everything that lies in the Cache API, of all Workers: `{ url, text }`. As miniflare keeps it. */
+  cacheEntries() {
+    const folder = join(this.state, "cache");
+    const databases = readdirSync(join(folder, "miniflare-CacheObject")).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
+    return databases.flatMap((name) => {
+      const database = new DatabaseSync(join(folder, "miniflare-CacheObject", name), { readOnly: true });
+      const rows = database.prepare("SELECT key, blob_id FROM _mf_entries").all();
+      database.close();
+      return rows.map(({ key, blob_id: blob }) => ({ url: key, text: readFileSync(join(folder, "default/blobs", blob), "utf8") }));
+    });
+  }
+
+  /** workerd's process. */
+  get pid() {
+    return this.#running.workerdPid();
+  }
+
   /** SIGKILL to workerd; then everything that it confirmed must be on the disk. */
   kill() {
     process.kill(this.#running.workerdPid(), "SIGKILL");
@@ -178,9 +196,9 @@ export class System {
    * One request, byte for byte as given: nothing is normalised, added or followed.
    * A body that is iterable is sent in pieces without Content-Length.
    */
-  request({ method = "GET", path, headers = {}, body }) {
+  request({ method = "GET", path, headers = {}, body, agent = this.#agent }) {
     return new Promise((done, fail) => {
-      const options = { host: "127.0.0.1", port: this.port, method, path, headers, agent: this.#agent, timeout: DEADLINE_MILLIS };
+      const options = { host: "127.0.0.1", port: this.port, method, path, headers, agent, timeout: DEADLINE_MILLIS };
       const request = http.request(options, (response) => {
         const pieces = [];
         response.on("data", (piece) => pieces.push(piece));
@@ -227,14 +245,23 @@ export class System {
     assert.equal(answer.status, 200, answer.text);
   }
 
-  /** Reads up to 100 representations at once: items are `{ ns, type, id, ext }`. */
-  readBatch(items, { token: bearer, headers = {} } = {}) {
-    const all = { Authorization: bearer && `Bearer ${bearer}`, "Content-Type": "application/json", ...headers };
-    return this.request({ method: "POST", path: "/$.content", headers: defined(all), body: JSON.stringify({ items }) });
+  /** Reads until the edge cache answers: a copy is stored behind the answer before it. */
+  copied(path, options) {
+    return poll(async () => {
+      const answer = await this.get(path, options);
+      assert.equal(answer.status, 200, answer.text);
+      return answer.headers["x-artifact-source"] === "cache" ? answer : undefined;
+    }, `no copy of ${path} came`);
   }
 
-  get(path, { token: bearer, method = "GET", headers = {} } = {}) {
-    return this.request({ method, path, headers: defined({ Authorization: bearer && `Bearer ${bearer}`, ...headers }) });
+  /** Reads up to 100 representations at once: items are `{ ns, type, id, ext }`. */
+  readBatch(items, { token: bearer, headers = {}, agent } = {}) {
+    const all = { Authorization: bearer && `Bearer ${bearer}`, "Content-Type": "application/json", ...headers };
+    return this.request({ method: "POST", path: "/$.content", agent, headers: defined(all), body: JSON.stringify({ items }) });
+  }
+
+  get(path, { token: bearer, method = "GET", headers = {}, agent } = {}) {
+    return this.request({ method, path, agent, headers: defined({ Authorization: bearer && `Bearer ${bearer}`, ...headers }) });
   }
 
   /** Makes every stream commit, and counts the rows of all tables. */
