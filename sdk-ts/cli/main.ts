@@ -176,7 +176,7 @@ function addPull(firn: Command): void {
     .option('--prefix <prefix>', 'of a listing: only ids that begin so')
     .option('--strip <prefix>', 'what to leave out at the beginning of every path')
     .option('-o, --output <dir>', 'where to', '.')
-    .option('--concurrency <count>', 'requests at once', positive, 8)
+    .option('--concurrency <count>', 'requests at once', positive, 4)
     .addHelpText('after', examples(`
 firn pull app.do/page --ids home,about -o pages
 firn publish dist --type page --dry-run --json | jq -r '.artifacts[].id' | firn pull app.do/page --ids-file - -o copy`))

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
 
 import { isFirnError } from '../src/errors.js'
-import type { ArtifactType } from '../src/url.js'
+import { contentUrl, type ArtifactKey, type ArtifactType } from '../src/url.js'
 import { plural, size, type Context } from './context.js'
 import { EXIT, Exit, UsageError } from './exit.js'
 import { toFiles } from './files.js'
@@ -18,6 +18,9 @@ export interface PullFlags {
   readonly output: string
   readonly concurrency: number
 }
+
+/** Whole artifacts are long; an answer has an end. */
+const ARTIFACTS_PER_REQUEST = 50
 
 /** An artifact that was not pulled, and why. */
 interface Failed {
@@ -34,28 +37,42 @@ export async function pull(context: Context, of: ArtifactType, flags: PullFlags)
   let files = 0
   let bytes = 0
   const firn = context.client()
-  const pullOne = async (id: string): Promise<void> => {
-    try {
-      const { body } = await firn.get({ ...of, id, ext: 'artifact.json' }, { as: 'json', signal: context.signal })
-      if (typeof body !== 'object' || body === null) throw new UsageError('the answer is no artifact')
-      for (const { ext, text } of toFiles(new Map(Object.entries(body)))) {
-        bytes += write(out, `${strip(id, flags.strip)}.${ext}`, text)
-        files += 1
-      }
-      artifacts += 1
-    } catch (error) {
-      // Of one artifact; anything else would meet the others too.
-      const isOwn = isFirnError(error, 'NotFoundError') || isFirnError(error, 'GoneError') || isFirnError(error, 'InvalidInputError') || error instanceof UsageError
-      if (!isOwn) throw error
-      failed.push({ id, message: error.message, status: 'status' in error ? error.status : undefined })
+  const keep = (id: string, artifact: unknown): void => {
+    if (typeof artifact !== 'object' || artifact === null) throw new UsageError('the answer is no artifact')
+    for (const { ext, text } of toFiles(new Map(Object.entries(artifact)))) {
+      bytes += write(out, `${strip(id, flags.strip)}.${ext}`, text)
+      files += 1
+    }
+    artifacts += 1
+  }
+  const pullSome = async (some: readonly string[]): Promise<void> => {
+    const addresses = some.filter((id) => isPossible({ ...of, id }, failed)).map((id) => ({ ...of, id, ext: 'artifact.json' as const }))
+    for (const each of await firn.getMany(addresses, { as: 'json', signal: context.signal })) {
+      const { id } = each.address
+      if (each.found) keep(id, each.body)
+      else if (each.status === 404 || each.status === 410) failed.push({ id, message: each.detail ?? `${each.status}`, status: each.status })
+      // What failed for another reason is read alone, with retries; then its error is everyone's.
+      else keep(id, (await firn.get(each.address, { as: 'json', signal: context.signal })).body)
     }
   }
-  await inParallel(ids, flags.concurrency, pullOne)
+  await inParallel(inGroups(ids, ARTIFACTS_PER_REQUEST), flags.concurrency, pullSome)
   context.print({ ...of, output: out, artifacts, files, bytes, failed }, () =>
     `${context.colors.green('✔')} ${plural(artifacts, 'artifact')} pulled to ${flags.output}: ${plural(files, 'file')}, ${size(bytes)}`,
   )
   for (const { id, message } of failed) context.note(`${id}: ${message}`)
   if (failed.length > 0) throw new Exit(failed.every(({ status }) => status === undefined) ? EXIT.usage : EXIT.missing)
+}
+
+/** Whether there can be such an artifact. */
+function isPossible(key: ArtifactKey, failed: Failed[]): boolean {
+  try {
+    contentUrl('https://firn.invalid', { ...key, ext: 'artifact.json' })
+    return true
+  } catch (error) {
+    if (!isFirnError(error, 'InvalidInputError')) throw error
+    failed.push({ id: key.id, message: error.message, status: undefined })
+    return false
+  }
 }
 
 /** The ids that were named, else those of a listing. */
@@ -85,6 +102,17 @@ function write(out: string, path: string, text: string): number {
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, bytes)
   return bytes.byteLength
+}
+
+async function* inGroups(items: AsyncIterable<string>, count: number): AsyncGenerator<readonly string[]> {
+  let group: string[] = []
+  for await (const item of items) {
+    group.push(item)
+    if (group.length < count) continue
+    yield group
+    group = []
+  }
+  if (group.length > 0) yield group
 }
 
 /** Runs `work` over items, at most `width` at once; the first error ends it. */

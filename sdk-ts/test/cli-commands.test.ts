@@ -188,18 +188,27 @@ test('publish sends nothing while a file cannot be stored, and stops at the firs
 })
 
 test('pull writes the files of the ids that were named, and says which there are not', async () => {
-  const artifact = answer(200, JSON.stringify({ id: 'docs/a', markdown: '# é\r\n', frontmatter: { x: 1 }, metadata: { files: { md: {}, json: { indent: 2, end: '\n' } } } }))
-  await play([artifact, problem(404, { code: 'not_found' })], async ({ dir, firn }) => {
-    const { status, stdout, stderr } = await firn(['pull', 'app.do/page', '--ids', 'docs/a,none', '-o', 'out', '--concurrency', '1'])
+  const body = JSON.stringify({ id: 'docs/a', markdown: '# é\r\n', frontmatter: { x: 1 }, metadata: { files: { md: {}, json: { indent: 2, end: '\n' } } } })
+  const found = (id: string): object => ({ id, status: 200, body })
+  const batch = (...items: readonly object[]): Step => answer(200, JSON.stringify({ items }))
+  await play([batch(found('docs/a'), { id: 'none', status: 404, code: 'not_found' })], async ({ dir, firn }) => {
+    const { status, stdout, stderr } = await firn(['pull', 'app.do/page', '--ids', 'docs/a,none,a//b', '-o', 'out'])
     assert.equal(status, 4, stderr)
     const [{ artifacts, files, failed } = assert.fail()] = lines(stdout) as { artifacts: number; files: number; failed: { id: string }[] }[]
-    assert.deepEqual([artifacts, files, failed.map(({ id }) => id)], [1, 2, ['none']])
+    assert.deepEqual([artifacts, files, failed.map(({ id }) => id)], [1, 2, ['a//b', 'none']])
     assert.equal(readFileSync(join(dir, 'out/docs/a.md'), 'utf8'), '# é\r\n')
     assert.equal(readFileSync(join(dir, 'out/docs/a.json'), 'utf8'), '{\n  "x": 1\n}\n')
   })
-  await play([answer(200, '{"items":[{"id":"a","version":"1"},{"id":"b","version":"2","deleted":true}]}'), artifact], async ({ dir, firn, script }) => {
+  // One that fails among others is read alone.
+  await play([batch({ id: 'a', status: 503 }, found('b')), answer(200, body)], async ({ dir, firn, script }) => {
+    assert.equal((await firn(['pull', 'app.do/page', '--ids', 'a,b', '-o', 'out'])).status, 0)
+    assert.deepEqual((await script.received()).map(({ method, url }) => [method, url]), [['POST', '/$.content'], ['GET', '/$.content/app.do/page/a.artifact.json']])
+    assert.deepEqual(readdirSync(join(dir, 'out')).sort(), ['a.json', 'a.md', 'b.json', 'b.md'])
+  })
+  const listing = answer(200, '{"items":[{"id":"a","version":"1"},{"id":"b","version":"2","deleted":true}]}')
+  await play([listing, batch(found('a'))], async ({ dir, firn, script }) => {
     assert.equal((await firn(['pull', 'app.do/page', '--prefix', 'docs', '-o', 'out'])).status, 0)
-    assert.deepEqual((await script.received()).map(({ url }) => url), ['/$.content/app.do/page/?prefix=docs', '/$.content/app.do/page/a.artifact.json'])
+    assert.deepEqual((await script.received()).map(({ url }) => url), ['/$.content/app.do/page/?prefix=docs', '/$.content'])
     assert.deepEqual(readdirSync(join(dir, 'out')).sort(), ['a.json', 'a.md'])
   })
 })

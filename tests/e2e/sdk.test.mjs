@@ -102,6 +102,29 @@ test("a write that the stream refuses is repeated with its key, and has its effe
   assert.equal(await system.rowCount(), held + 1);
 });
 
+test("many are read at once, each as by a read of its own, and a stranger sees what is public", async () => {
+  const count = 230;
+  await firn.publish(Array.from({ length: count }, (_, idx) => record(`b${idx}`, idx === 7 ? { visibility: "user" } : {})));
+  const addresses = Array.from({ length: count }, (_, idx) => address(`b${idx}`));
+  const all = await firn.getMany([...addresses, address("nobody"), address("b1", "json")]);
+  assert.deepEqual(all.slice(0, count).map(({ body }) => body), addresses.map(({ id }) => record(id).markdown));
+  assert.deepEqual(all.slice(count).map(({ found, status, code }) => [found, status, code]), [[false, 404, "not_found"], [false, 404, "not_found"]]);
+  const { etag, version, contentType, lastModified } = await firn.head(address("b0"));
+  assert.deepEqual({ etag: all[0].etag, version: all[0].version, contentType: all[0].contentType, lastModified: all[0].lastModified }, { etag, version, contentType, lastModified });
+  const stranger = new sdk.Firn({ baseUrl: system.origin });
+  assert.deepEqual((await stranger.getMany([address("b6"), address("b7")])).map(({ found }) => found), [true, false]);
+  const [artifact] = await firn.getMany([address("b0", "artifact.json")], { as: "json" });
+  assert.equal(artifact.body.markdown, record("b0").markdown);
+});
+
+test("what one answer of many has no room for comes in another", async () => {
+  const long = "é".repeat(900_000);
+  const ids = Array.from({ length: 9 }, (_, idx) => `long${idx}`);
+  for (const id of ids) await firn.put(record(id, { markdown: `${id} ${long}` }));
+  const all = await firn.getMany(ids.map((id) => address(id)));
+  assert.deepEqual(all.map(({ found, body }) => found && body.slice(0, 5)), ids);
+});
+
 test("what was deleted is gone at once, and cannot be deleted again", async () => {
   const { version } = await firn.put(record("gone")).then(() => firn.head(address("gone")));
   await assert.rejects(firn.delete(address("gone"), { ifMatch: "1" }), (error) => sdk.isFirnError(error, "PreconditionFailedError") && error.found === version);
