@@ -60,6 +60,7 @@ pub mod digest;
 pub mod error;
 mod escape;
 pub mod frame;
+mod member;
 pub mod record;
 pub mod row;
 mod scan;
