@@ -13,6 +13,9 @@ const COUNT = Number(process.env.FIRN_LOSSES ?? 600);
 const PUBLISH = 50;
 const ALL = 1_000_000;
 
+/** Past the edge cache: what ledger and lake say. */
+const fresh = (record) => `${contentPath(record, ".md")}?fresh=true`;
+
 // A row that is not seen is sent again after a second, not after fifteen minutes.
 const vars = { "firn-ingest": { FIRN_RESEND_SECONDS: "1", FIRN_CONTENT_SECONDS: "0" } };
 const { python, skip } = findPython();
@@ -43,7 +46,7 @@ describe("a stream that loses rows or doubles them", () => {
         for (const mode of ["preview", "build"]) await system.fault(mode, kind, { count: ALL, share: 0.05, seed });
         const records = Array.from({ length: COUNT }, (_, at) => ({ ns: NS, type: "loss", id: `${at}`, markdown: `row ${at}` }));
         for (let at = 0; at < COUNT; at += PUBLISH) await system.publish(records.slice(at, at + PUBLISH), { mode: at % 100 ? "preview" : "build" });
-        const readAll = () => inParallel(records, 16, async (record) => assert.equal((await system.get(contentPath(record, ".md"))).text, record.markdown));
+        const readAll = () => inParallel(records, 16, async (record) => assert.equal((await system.get(fresh(record))).text, record.markdown));
         await readAll();
         const waiting = async () => {
           await system.flush({ forget: true });
@@ -55,7 +58,7 @@ describe("a stream that loses rows or doubles them", () => {
         assert.deepEqual(await waiting(), { waits: 0, parked: 0, held: 0 });
         await readAll();
         for (const { id } of records.slice(0, 50)) {
-          const { headers } = await system.get(contentPath({ ns: NS, type: "loss", id }, ".md"));
+          const { headers } = await system.get(fresh({ ns: NS, type: "loss", id }));
           assert.equal(headers["x-artifact-source"], "parquet");
         }
       });
@@ -91,8 +94,8 @@ describe("a row that the stream drops each time", () => {
     const { parked, unsent, sent } = await status(system);
     assert.deepEqual([unsent, sent], [0, 0]);
     assert.deepEqual(parked.map(({ type, id }) => [type, id]), [["loss", "bad"]]);
-    const answer = await system.get(contentPath(bad, ".md"));
+    const answer = await system.get(fresh(bad));
     assert.deepEqual([answer.text, answer.headers["x-artifact-source"]], [bad.markdown, "ledger"]);
-    for (const record of others) assert.equal((await system.get(contentPath(record, ".md"))).headers["x-artifact-source"], "parquet");
+    for (const record of others) assert.equal((await system.get(fresh(record))).headers["x-artifact-source"], "parquet");
   });
 });
