@@ -98,7 +98,7 @@ describe("a REST catalog", () => {
   });
 
   const forget = (query = "?held=1") => system.request({ method: "POST", path: `/$.dev/forget${query}`, headers: { "Content-Length": "0" } });
-  const read = (options) => system.get(contentPath(RECORD, ".md"), options);
+  const read = (options) => system.get(`${contentPath(RECORD, ".md")}?fresh=true`, options);
 
   async function assertFound() {
     const answer = await read();

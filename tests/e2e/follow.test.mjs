@@ -19,7 +19,7 @@ describe("following the lake", () => {
     return answer.json.followed;
   };
   const sourceOf = async (id, expected) => {
-    const answer = await system.get(contentPath(key(id), ".html"));
+    const answer = await system.get(`${contentPath(key(id), ".html")}?fresh=true`);
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.text, expected);
     return answer.headers["x-artifact-source"];

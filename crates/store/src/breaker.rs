@@ -10,8 +10,9 @@ use firn_types::{
 
 use crate::read::{ObjectBytes, ObjectRead, StoreError, StoreErrorKind};
 
-/// Failures in a row that open it. A lookup makes up to three attempts of one read: two lookups that failed.
-pub const FAILURES_MAX: u32 = 6;
+/// Failures in a row that open it: more than one lookup can have alone, which asks for each of its tables three times,
+/// or repeats ten reads ([`crate::retry::RETRIES_MAX`]).
+pub const FAILURES_MAX: u32 = 20;
 
 /// How long it stays open at first; each trial that fails doubles it, up to [`OPEN_MICROS_MAX`].
 pub const OPEN_MICROS_MIN: i64 = 1_000_000;
