@@ -29,7 +29,8 @@ export class Context {
   readonly isJson: boolean
   /** Whether JSON was asked for, as opposed to chosen because nobody watches. */
   readonly isJsonAsked: boolean
-  readonly colors = pc
+  // On a terminal alone: the library also colours wherever `CI` is set.
+  readonly colors = pc.createColors(process.stdout.isTTY === true && pc.isColorSupported)
   readonly #options: GlobalOptions
 
   constructor(command: Command, signal: AbortSignal) {
