@@ -5,6 +5,8 @@
 //! and sends back what it gets.
 
 pub mod access;
+#[cfg(any(feature = "content", feature = "ingest"))]
+pub mod artifact_path;
 pub mod cache_tags;
 #[cfg(feature = "content")]
 pub mod content;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use firn_api::{
+    artifact_path,
     http::{RequestHead, Response},
     ingest::{
         admit::{Admitted, ContentEncoding, PATH, admit},
@@ -65,7 +66,7 @@ pub async fn fetch(
     context: worker_sys::Context,
 ) -> Result<web_sys::Response, JsValue> {
     let head = read_head(&request);
-    let deletes = head.method == "DELETE" && head.path.starts_with(deletion::PREFIX);
+    let deletes = head.method == "DELETE" && head.path.starts_with(artifact_path::PREFIX);
     if head.path.starts_with("/$.content") && !deletes {
         return forward(&env, "SERVE", &request).await.map_err(JsValue::from);
     }

@@ -2,10 +2,10 @@
 
 use firn_types::{error::ErrorCode, key::ArtifactKey, representation::Representation};
 
-use crate::{http::percent_decode, problem::Problem};
-
-/// What every path of a representation starts with.
-pub const PREFIX: &str = "/$.content/";
+use crate::{
+    artifact_path::{invalid_path, split_path},
+    problem::Problem,
+};
 
 /// One representation of one artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,22 +25,14 @@ pub const METHODS: &str = "GET, HEAD, OPTIONS, DELETE";
 /// # Errors
 /// 400 `invalid_path` or `unknown_extension`.
 pub fn parse_path(path: &str) -> Result<ContentPath, Problem> {
-    let invalid = |detail: &str| Problem::new(ErrorCode::InvalidPath, detail);
-    let shape = "the path is /$.content/{ns}/{type}/{id}.{ext}";
-    let rest = path.strip_prefix(PREFIX).ok_or_else(|| invalid(shape))?;
-    let mut parts = rest.splitn(3, '/').map(percent_decode);
-    let mut next = || match parts.next() {
-        Some(Some(part)) => Ok(part),
-        Some(None) => Err(invalid("the path has a malformed percent-escape, or is not UTF-8")),
-        None => Err(invalid(shape)),
-    };
-    let (ns, artifact_type, name) = (next()?, next()?, next()?);
+    let (ns, artifact_type, name) = split_path(path, "the path is /$.content/{ns}/{type}/{id}.{ext}")?;
     let Some((id, representation)) = Representation::split_extension(&name) else {
         let detail = "the path ends in none of .md .mdx .html .css .js .mjs .d.ts .json .mdast.json .hast.json \
                       .estree.json .tsast.json .artifact.json";
         return Err(Problem::new(ErrorCode::UnknownExtension, detail));
     };
-    let key = ArtifactKey::parse(&ns, &artifact_type, id).map_err(|error| invalid(&error.to_string()))?;
+    let key =
+        ArtifactKey::parse(&ns, &artifact_type, id).map_err(|error| invalid_path(&error.to_string()))?;
     Ok(ContentPath { key, representation })
 }
 

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     access::{TokenRules, require_scope},
-    http::{RequestHead, Response, percent_decode},
+    artifact_path::{invalid_path, split_path},
+    http::{RequestHead, Response},
     keys::KeySource,
     ledger::{
         LedgerPort,
@@ -32,9 +33,6 @@ use firn_auth::{
 use firn_ledger::{admit::Allowance, row::Owner};
 use firn_store::retry::Pause;
 use firn_types::{error::ErrorCode, key::ArtifactKey, time::Micros};
-
-/// What every path of content starts with.
-pub const PREFIX: &str = "/$.content/";
 
 /// Entity tags of one `If-Match`: more than a cache holds of one artifact.
 const TAG_COUNT_MAX: usize = 100;
@@ -163,17 +161,9 @@ fn refusal(deleted: &Deleted, allowance: &Allowance) -> Problem {
 
 /// The artifact of a path without extension. Each part is percent-decoded once; the id may hold `/`.
 fn parse_path(path: &str) -> Result<ArtifactKey, Problem> {
-    let invalid = |detail: &str| Problem::new(ErrorCode::InvalidPath, detail);
     let shape = "the path is /$.content/{ns}/{type}/{id}, without an extension";
-    let rest = path.strip_prefix(PREFIX).ok_or_else(|| invalid(shape))?;
-    let mut parts = rest.splitn(3, '/').map(percent_decode);
-    let mut next = || match parts.next() {
-        Some(Some(part)) => Ok(part),
-        Some(None) => Err(invalid("the path has a malformed percent-escape, or is not UTF-8")),
-        None => Err(invalid(shape)),
-    };
-    let (ns, artifact_type, id) = (next()?, next()?, next()?);
-    ArtifactKey::parse(&ns, &artifact_type, &id).map_err(|error| invalid(&error.to_string()))
+    let (ns, artifact_type, id) = split_path(path, shape)?;
+    ArtifactKey::parse(&ns, &artifact_type, &id).map_err(|error| invalid_path(&error.to_string()))
 }
 
 /// RFC 9110 §13.1.1, with strong comparison: what is weak, or no tag of an artifact, equals no version. A tag is the
