@@ -13,6 +13,10 @@ const SECONDS = Number(process.env.FIRN_LOAD_SECONDS ?? 5);
 /** Different cold artifacts at once. Each lookup makes some seven reads of miniflare's R2, which is slow: the suite has few. */
 const DIFFERENT = SECONDS >= 60 ? COUNT : 200;
 const MIB = 1024 * 1024;
+/** Of parsed objects; the default of FIRN_CACHE_LEN_BYTES. */
+const HELD_LEN_BYTES_MAX = 32 * MIB;
+/** Of the module: an isolate has 128 MB, and JavaScript's own heap needs a part of them. */
+const MEMORY_LEN_BYTES_MAX = 100 * MIB;
 const key = (idx, type = "page") => ({ ns: NS, type, id: `load/${idx}` });
 const textOf = (idx) => `# ${idx}\n${"the same words, over and over. ".repeat(60)}`;
 const READER = token({ sub: "u2", org: "o1", ns: ["x.example"], scope: "artifacts:read" });
@@ -34,7 +38,17 @@ after(async () => {
 
 const get = (idx, options = {}) => system.get(contentPath(key(idx, options.type), ".md") + (options.query ?? ""), { agent, ...options });
 const readsOf = (answer) => Number(/reads=(\d+)/.exec(answer.headers["x-firn-cost"])?.[1] ?? 0);
-const memoryLenBytes = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${system.pid}/status`, "utf8"))[1]) * 1024;
+/** Of the whole workerd, with the simulators of R2 and of the cache, and all that they hold. */
+const residentLenBytes = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${system.pid}/status`, "utf8"))[1]) * 1024;
+const mib = (lenBytes) => `${(lenBytes / MIB).toFixed(1)} MiB`;
+
+/** What serve's isolate holds, which is within its budgets. */
+async function checkedIsolate() {
+  const isolate = await system.isolate();
+  assert.ok(isolate.heldLenBytes <= HELD_LEN_BYTES_MAX, JSON.stringify(isolate));
+  assert.ok(isolate.memoryLenBytes <= MEMORY_LEN_BYTES_MAX, JSON.stringify(isolate));
+  return isolate;
+}
 
 describe("cold", () => {
   test("a read by place keeps the pages of keys that it read: its neighbours ask for one page of content", async () => {
@@ -59,11 +73,12 @@ describe("cold", () => {
 
   test(`${DIFFERENT} reads of as many artifacts are all answered`, { timeout: 120_000 }, async (context) => {
     await system.forgetHeld();
-    const before = memoryLenBytes();
+    const before = residentLenBytes();
     const answers = await Promise.all(Array.from({ length: DIFFERENT }, (_, idx) => get(idx)));
     answers.forEach((answer, idx) => assert.deepEqual([answer.status, answer.text], [200, textOf(idx)]));
-    // The simulators of R2 and of the cache are in it, with all that they hold of a thousand requests.
-    context.diagnostic(`workerd, its simulators included, grew by ${((memoryLenBytes() - before) / MIB).toFixed(0)} MiB`);
+    const { memoryLenBytes, heldLenBytes, lookups } = await checkedIsolate();
+    assert.equal(lookups, 0, "a lookup that ended is known no more");
+    context.diagnostic(`serve's memory ${mib(memoryLenBytes)}, ${mib(heldLenBytes)} of it parsed; workerd, its simulators included, grew by ${mib(residentLenBytes() - before)}`);
   });
 
   test("readers that go away leave nothing for others to wait for", { timeout: 120_000 }, async () => {
@@ -129,7 +144,9 @@ test(`${SECONDS} s of mixed load: every answer is right, and memory does not gro
   const began = performance.now();
   const secondsNow = () => (performance.now() - began) / 1_000;
   const samples = [];
-  const sampler = setInterval(() => samples.push({ at: secondsNow(), lenBytes: memoryLenBytes() }), 500);
+  const sampler = setInterval(() => samples.push({ at: secondsNow(), lenBytes: residentLenBytes() }), 500);
+  let middleIsolate;
+  const halfway = setTimeout(() => (middleIsolate = checkedIsolate()), SECONDS * 500);
   let count = 0;
   try {
     await inParallel(seeds, WIDTH, async (own) => {
@@ -140,10 +157,14 @@ test(`${SECONDS} s of mixed load: every answer is right, and memory does not gro
     });
   } finally {
     clearInterval(sampler);
+    clearTimeout(halfway);
   }
   const most = (from, to) => Math.max(...samples.filter(({ at }) => at >= SECONDS * from && at < SECONDS * to).map(({ lenBytes }) => lenBytes));
   const [middle, end] = [most(0.33, 0.67), most(0.67, 2)];
-  context.diagnostic(`${count} requests, ${Math.round(count / secondsNow())} a second; workerd's memory ${(middle / MIB).toFixed(0)} MiB, then ${(end / MIB).toFixed(0)} MiB`);
-  // A short run has not seen a whole cycle of the collector.
-  if (SECONDS >= 60) assert.ok(end <= middle * 1.1 + 16 * MIB, `it grew from ${middle} to ${end} bytes`);
+  const [wasmMiddle, wasmEnd] = [(await middleIsolate).memoryLenBytes, (await checkedIsolate()).memoryLenBytes];
+  context.diagnostic(`${count} requests, ${Math.round(count / secondsNow())} a second; serve's memory ${mib(wasmMiddle)} halfway, ${mib(wasmEnd)} at the end; workerd's ${mib(middle)}, then ${mib(end)}`);
+  // A short run has not seen a whole cycle of the collector, nor every size of answer.
+  if (SECONDS < 60) return;
+  assert.equal(wasmEnd, wasmMiddle, "the module's memory grew in the second half");
+  assert.ok(end <= middle * 1.1 + 16 * MIB, `workerd grew from ${middle} to ${end} bytes`);
 });

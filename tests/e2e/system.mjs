@@ -245,6 +245,13 @@ export class System {
     assert.equal(answer.status, 200, answer.text);
   }
 
+  /** What serve's isolate holds: `{ memoryLenBytes, heldLenBytes, hits, misses, evictions, lookups }`. */
+  async isolate() {
+    const answer = await this.request({ path: "/$.dev/isolate" });
+    assert.equal(answer.status, 200, answer.text);
+    return answer.json;
+  }
+
   /** Reads until the edge cache answers: a copy is stored behind the answer before it. */
   copied(path, options) {
     return poll(async () => {

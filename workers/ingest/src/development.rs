@@ -6,7 +6,7 @@ use firn_platform::{Setting, forward, post};
 use worker::Env;
 
 /// What serve answers of them.
-const OF_SERVE: [&str; 2] = ["/$.dev/forget", "/$.dev/clock"];
+const OF_SERVE: [&str; 3] = ["/$.dev/isolate", "/$.dev/forget", "/$.dev/clock"];
 
 /// Answers what only the development origin answers; `None` elsewhere.
 pub(crate) async fn route(

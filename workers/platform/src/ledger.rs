@@ -13,9 +13,29 @@ extern "C" {
     async fn call_object(namespace: &JsValue, name: &str, message: &[u8]) -> Result<Uint8Array, JsValue>;
 }
 
-/// Whether the deployment has ledgers.
-pub fn has_ledgers(env: &Env) -> bool {
-    binding(env, "LEDGER").is_some()
+/// The objects of one class, by name.
+#[derive(Clone, Debug)]
+pub struct Objects(JsValue);
+
+impl Objects {
+    /// The objects that are bound under a name, if any are.
+    pub fn open(env: &Env, name: &str) -> Option<Self> {
+        binding(env, name).map(Self)
+    }
+
+    /// The ledgers of the deployment, if it has any.
+    pub fn ledgers(env: &Env) -> Option<Self> {
+        Self::open(env, "LEDGER")
+    }
+
+    /// Sends a message to the object of that name; gives the reply.
+    ///
+    /// # Errors
+    /// What the runtime says; for the log.
+    pub async fn call(&self, name: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        let reply = call_object(&self.0, name, message).await;
+        reply.map(|reply| reply.to_vec()).map_err(|error| describe(&error))
+    }
 }
 
 /// Sends a message to the ledger of `ns`; gives the reply.
@@ -23,17 +43,6 @@ pub fn has_ledgers(env: &Env) -> bool {
 /// # Errors
 /// What the runtime says; for the log.
 pub async fn call_ledger(env: &Env, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
-    call_named(env, "LEDGER", ns.as_str(), &message).await
-}
-
-/// Sends a message to the object of that name behind a binding.
-pub(crate) async fn call_named(
-    env: &Env,
-    name: &str,
-    object: &str,
-    message: &[u8],
-) -> Result<Vec<u8>, String> {
-    let namespace = binding(env, name).ok_or_else(|| format!("there is no binding {name}"))?;
-    let reply = call_object(&namespace, object, message).await;
-    reply.map(|reply| reply.to_vec()).map_err(|error| describe(&error))
+    let ledgers = Objects::ledgers(env).ok_or("there is no binding LEDGER")?;
+    ledgers.call(ns.as_str(), &message).await
 }

@@ -31,7 +31,7 @@ pub use edge::{EdgeCopies, StoredBody};
 pub use hash::HostSha256;
 pub use keys::{DeploymentKeys, PlatformFetch, token_rules};
 pub use kv::Kv;
-pub use ledger::{call_ledger, has_ledgers};
+pub use ledger::{Objects, call_ledger};
 pub use purge::{call_purge, queue_purge};
 pub use service::post;
 pub use settings::Setting;

@@ -4,7 +4,7 @@
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
-use crate::{Setting, body::describe, kv::binding, ledger::call_named};
+use crate::{Objects, Setting, body::describe, kv::binding};
 
 /// The one object that purges the zone: its calls are counted for the account.
 const PURGE_OBJECT: &str = "zone";
@@ -33,5 +33,6 @@ pub async fn queue_purge(env: &Env, message: &[u8]) -> Result<(), String> {
     if Setting(env).text("FIRN_PURGE_ZONE").is_none() {
         return Ok(());
     }
-    call_named(env, "PURGE_QUEUE", PURGE_OBJECT, message).await.map(|_| ())
+    let queue = Objects::open(env, "PURGE_QUEUE").ok_or("there is no binding PURGE_QUEUE")?;
+    queue.call(PURGE_OBJECT, message).await.map(|_| ())
 }

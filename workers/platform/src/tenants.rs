@@ -1,6 +1,10 @@
 //! The configurations of namespaces, in KV.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use firn_api::{ports::Clock, problem::Problem};
 use firn_types::{error::ErrorCode, key::Namespace, tenant::TenantConfig, time::Micros};
@@ -12,6 +16,8 @@ use crate::{Kv, Setting, WallClock};
 const HELD_COUNT_MAX: usize = 1_000;
 
 thread_local! {
+    /// For how long a configuration is held, by the environment. It does not change while an isolate lives.
+    static HOLD_SECS: OnceCell<Result<u32, String>> = const { OnceCell::new() };
     static HELD: RefCell<HashMap<Namespace, (Micros, Rc<TenantConfig>)>> = RefCell::default();
 }
 
@@ -21,7 +27,8 @@ thread_local! {
 /// 503 where it is broken or cannot be read.
 pub async fn tenant_config(env: &Env, ns: &Namespace) -> Result<Rc<TenantConfig>, Problem> {
     let now = WallClock.now();
-    let hold_secs = Setting(env).number("FIRN_CONFIG_HOLD_SECONDS", 10).map_err(|cause| {
+    let hold_secs = || Setting(env).number("FIRN_CONFIG_HOLD_SECONDS", 10);
+    let hold_secs = HOLD_SECS.with(|held| held.get_or_init(hold_secs).clone()).map_err(|cause| {
         Problem::new(ErrorCode::ConfigurationInvalid, "the deployment's configuration is not valid")
             .because(cause)
     })?;

@@ -1,4 +1,4 @@
-//! The deployment as a request sees it: bindings and settings behind the ports of the core.
+//! The deployment as a request sees it, behind the ports of the core.
 
 use std::rc::Rc;
 
@@ -16,60 +16,42 @@ use firn_api::{
     },
 };
 use firn_auth::identity::Identity;
-use firn_platform::{
-    EdgeCopies, HostSha256, R2Read, Setting, Timer, WallClock, WebCrypto, has_ledgers, tenant_config,
-    token_rules,
-};
+use firn_platform::{EdgeCopies, HostSha256, Timer, WallClock, WebCrypto, tenant_config, token_rules};
 use firn_store::{breaker::BreakerRead, retry::Pause};
 use firn_types::{
     key::{ArtifactKey, Namespace},
     representation::Representation,
-    tenant::{CorsOrigins, TenantConfig},
+    tenant::TenantConfig,
     time::Micros,
 };
 use futures::future::LocalBoxFuture;
-use worker::{Context, Env};
+use worker::Context;
 
 use crate::{
     broken, development,
     guarded::{Catalog, Ledgers, bucket_breaker, now},
-    lake::{HELD, LakeSettings, lake_settings},
+    lake::HELD,
+    site::{LakeSite, Site},
 };
 
-/// Host name of copies where none is configured. Copies under it end by their time alone: no zone's purge knows it.
-const HOST_DEFAULT: &str = "firn.internal";
-
-/// Bindings and settings.
+/// The isolate's deployment, with what a request has of its own.
 #[derive(Debug)]
 pub(crate) struct Deployment {
-    env: Env,
+    site: Rc<Site>,
+    lake: Rc<LakeSite>,
     context: Rc<Context>,
-    settings: Rc<LakeSettings>,
-    bucket: R2Read,
     edge: EdgeCopies,
-    /// `None`: the deployment reads tables that others write.
-    ledgers: Option<Ledgers>,
 }
 
 impl Deployment {
-    /// The deployment that an environment describes.
+    /// The deployment for one request.
     ///
     /// # Errors
     /// The setting that is broken; for the log.
-    pub(crate) fn open(env: Env, context: Rc<Context>) -> Result<Self, String> {
-        let settings = lake_settings(&env)?;
-        let setting = Setting(&env);
-        let is_off = setting.text("FIRN_LEDGER").as_deref() == Some("off");
-        let ledgers = (has_ledgers(&env) && !is_off).then(|| Ledgers(env.clone()));
-        let bucket = R2Read::open(&env)?;
-        let edge = edge(&env);
-        Ok(Self { env, context, settings, bucket, edge, ledgers })
+    pub(crate) fn open(site: &Rc<Site>, context: Rc<Context>) -> Result<Self, String> {
+        let lake = site.lake.clone()?;
+        Ok(Self { site: Rc::clone(site), lake, context, edge: site.edge() })
     }
-}
-
-/// The edge cache under the deployment's host name.
-pub(crate) fn edge(env: &Env) -> EdgeCopies {
-    EdgeCopies::new(&development::host(Setting(env).text("FIRN_HOST").as_deref().unwrap_or(HOST_DEFAULT)))
 }
 
 /// A random number.
@@ -102,27 +84,19 @@ impl ReadPorts for Deployment {
     }
 
     fn ledgers(&self) -> Option<&Ledgers> {
-        self.ledgers.as_ref()
+        self.lake.ledgers.as_ref()
     }
 
     async fn terms(&self, ns: &Namespace) -> Result<Rc<TenantConfig>, Problem> {
-        tenant_config(&self.env, ns).await
+        tenant_config(&self.site.env, ns).await
     }
 
     fn open_terms(&self) -> Rc<TenantConfig> {
-        let origins = Setting(&self.env).text("FIRN_CORS_ORIGINS").unwrap_or_default();
-        let origins: Vec<String> = origins
-            .split(',')
-            .map(str::trim)
-            .filter(|origin| !origin.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let cors_origins = if origins == ["*"] { CorsOrigins::Any } else { CorsOrigins::List(origins) };
-        Rc::new(TenantConfig { cors_origins, ..TenantConfig::default() })
+        Rc::clone(&self.site.open_terms)
     }
 
     async fn caller(&self, head: &RequestHead) -> Result<Option<Identity>, Problem> {
-        let rules = token_rules(&self.env, &self.context).map_err(broken)?;
+        let rules = token_rules(&self.site.env, &self.context).map_err(broken)?;
         identify(head, &rules, &WebCrypto, WallClock.now()).await
     }
 
@@ -134,9 +108,9 @@ impl ReadPorts for Deployment {
         read_at: Micros,
     ) -> (Found, ReadCost) {
         let breaker = bucket_breaker();
-        let store = BreakerRead::new(&self.bucket, &breaker, now);
+        let store = BreakerRead::new(&self.lake.bucket, &breaker, now);
         let held = HELD.with(Rc::clone);
-        let pointers = match &self.settings.catalog {
+        let pointers = match &self.lake.settings.catalog {
             None => ConfiguredPointers::Bucket(BucketPointers),
             Some(config) => ConfiguredPointers::Catalog(RestCatalog::new(config, &held.catalog, Catalog)),
         };
@@ -145,7 +119,7 @@ impl ReadPorts for Deployment {
             pointers: &pointers,
             platform: &Timer,
             held: &held,
-            config: &self.settings.config,
+            config: &self.lake.settings.config,
         };
         read_artifact(&lake, key, representation, hint, read_at).await
     }

@@ -1,5 +1,6 @@
-//! Routes of the development origin: forgetting what an isolate holds, and a clock that can be set.
+//! Routes of the development origin: what an isolate holds, forgetting it, and a clock that can be set.
 
+use core::arch::wasm32;
 use std::{cell::Cell, rc::Rc};
 
 use firn_api::{
@@ -7,9 +8,13 @@ use firn_api::{
     ports::Clock,
 };
 use firn_platform::WallClock;
+use firn_store::cache::CacheCounts;
 use firn_types::time::Micros;
 
 use crate::{SHARED, deployment::draw, guarded::forget_failures, lake::HELD};
+
+/// A page of the module's memory.
+const PAGE_LEN_BYTES: usize = 64 * 1024;
 
 thread_local! {
     /// By how much the clock of copies and rows is ahead.
@@ -31,7 +36,7 @@ pub(crate) fn now() -> Micros {
     Micros(WallClock.now().0 + OFFSET_MICROS.get())
 }
 
-/// `/$.dev/forget` (`?held=1`: as in a fresh isolate; `?copies=1`: with an empty edge cache), `/$.dev/clock?offset=SECONDS`; `None` elsewhere.
+/// `/$.dev/isolate` (what is held, as JSON), `/$.dev/forget` (`?held=1`: as in a fresh isolate; `?copies=1`: with an empty edge cache), `/$.dev/clock?offset=SECONDS`; `None` elsewhere.
 pub(crate) fn route(head: &RequestHead) -> Option<Response> {
     match head.path.as_str() {
         "/$.dev/forget" => {
@@ -58,6 +63,17 @@ pub(crate) fn route(head: &RequestHead) -> Option<Response> {
             HELD.with(|held| held.forget_pointers());
             Some(Response::new(200))
         }
+        "/$.dev/isolate" => Some(describe_isolate()),
         _ => None,
     }
+}
+
+fn describe_isolate() -> Response {
+    let memory_len_bytes = wasm32::memory_size::<0>() * PAGE_LEN_BYTES;
+    let (held_len_bytes, CacheCounts { hits, misses, evictions }) = HELD.with(|held| held.counts());
+    let lookups = SHARED.with(Rc::clone).flights.count();
+    let body = format!(
+        r#"{{"memoryLenBytes":{memory_len_bytes},"heldLenBytes":{held_len_bytes},"hits":{hits},"misses":{misses},"evictions":{evictions},"lookups":{lookups}}}"#
+    );
+    Response::new(200).with("Content-Type", "application/json").with_body(body)
 }

@@ -8,14 +8,13 @@ use firn_api::{
     ports::{Body, BodyError, Clock},
     tables::catalog::CatalogPlatform,
 };
-use firn_platform::{CatalogFetch, ReplyBody, Timer, WallClock, call_ledger};
+use firn_platform::{CatalogFetch, Objects, ReplyBody, Timer, WallClock};
 use firn_store::{
     breaker::{Attempt, Breaker, Outcome},
     retry::Pause,
     timeout::within,
 };
 use firn_types::{key::Namespace, time::Micros};
-use worker::Env;
 
 /// Longest time that a ledger may take. It answers in a millisecond or two, from another continent in some 300; an
 /// object that has to be woken, in a second.
@@ -49,7 +48,7 @@ pub(crate) fn forget_failures() {
 
 /// The ledgers of the deployment.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledgers(pub(crate) Env);
+pub(crate) struct Ledgers(pub(crate) Objects);
 
 impl LedgerPort for Ledgers {
     async fn call(&self, ns: &Namespace, message: Vec<u8>) -> Result<Vec<u8>, String> {
@@ -60,7 +59,7 @@ impl LedgerPort for Ledgers {
             Rc::clone(breakers.entry(ns.clone()).or_default())
         });
         let attempt = Attempt::begin(&breaker, now).map_err(|_| "the ledger is left alone after failures")?;
-        let reply = within(&Timer, LEDGER_TIMEOUT_MS, call_ledger(&self.0, ns, message)).await;
+        let reply = within(&Timer, LEDGER_TIMEOUT_MS, self.0.call(ns.as_str(), &message)).await;
         let reply = reply.unwrap_or_else(|| Err(format!("no answer within {LEDGER_TIMEOUT_MS} ms")));
         attempt.end(if reply.is_ok() { Outcome::Answered } else { Outcome::Failed });
         reply

@@ -1,6 +1,6 @@
 //! The lake of the deployment: its settings, and what an isolate holds of it.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::rc::Rc;
 
 use firn_api::tables::{
     catalog::{CatalogConfig, Transport},
@@ -19,18 +19,15 @@ pub(crate) struct LakeSettings {
 }
 
 thread_local! {
-    /// What the environment says of the lake. It does not change while an isolate lives.
-    static SETTINGS: OnceCell<Result<Rc<LakeSettings>, String>> = const { OnceCell::new() };
     /// Parsed objects and pointers of this isolate. No borrow of it is held across an await.
     pub(crate) static HELD: Rc<HeldLake> = Rc::default();
 }
 
-/// The settings of the lake, checked once in each isolate.
-pub(crate) fn lake_settings(env: &Env) -> Result<Rc<LakeSettings>, String> {
-    SETTINGS.with(|settings| settings.get_or_init(|| read_settings(env).map(Rc::new)).clone())
-}
-
-fn read_settings(env: &Env) -> Result<LakeSettings, String> {
+/// The settings of the lake.
+///
+/// # Errors
+/// The one that is broken; for the log.
+pub(crate) fn read_lake_settings(env: &Env) -> Result<LakeSettings, String> {
     let setting = Setting(env);
     let tables = setting.text("FIRN_TABLES").ok_or("FIRN_TABLES is not set")?;
     let tables = TableName::parse_list(&tables).ok_or("FIRN_TABLES is not a list of namespace.table")?;

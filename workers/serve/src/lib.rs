@@ -5,6 +5,7 @@ mod development;
 mod guarded;
 mod lake;
 mod purge;
+mod site;
 
 use std::rc::Rc;
 
@@ -15,12 +16,12 @@ use firn_api::{
     },
     problem::Problem,
 };
-use firn_platform::{RequestBody, Setting, log_problem, read_head, send_response, send_stored};
+use firn_platform::{RequestBody, log_problem, read_head, send_response, send_stored};
 use firn_types::error::ErrorCode;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{Env, worker_sys};
 
-use crate::deployment::Deployment;
+use crate::{deployment::Deployment, site::Site};
 
 pub use purge::purge;
 
@@ -40,12 +41,14 @@ pub async fn fetch(
     context: worker_sys::Context,
 ) -> Result<web_sys::Response, JsValue> {
     let head = read_head(&request);
-    let is_development = Setting(&env).is_development();
-    if is_development && let Some(answered) = development::route(&head) {
+    let site = Site::of(env);
+    if site.is_development
+        && let Some(answered) = development::route(&head)
+    {
         return Ok(send_response(&answered, &head));
     }
     let shared = SHARED.with(Rc::clone);
-    let sent = match Deployment::open(env, Rc::new(worker::Context::new(context))) {
+    let sent = match Deployment::open(&site, Rc::new(worker::Context::new(context))) {
         Ok(deployment) => serve(&Rc::new(deployment), &shared, &head, &mut RequestBody::new(&request)).await,
         Err(cause) => refused(&broken(cause), &head.request_id),
     };
@@ -53,7 +56,8 @@ pub async fn fetch(
     if let Some(problem) = problem.filter(|problem| problem.code.status() >= 500) {
         log_problem(&problem, &head);
     }
-    let response = if is_development { response.with("X-Firn-Cost", cost.to_string()) } else { response };
+    let response =
+        if site.is_development { response.with("X-Firn-Cost", cost.to_string()) } else { response };
     let response = if head.method == "HEAD" { response.without_body() } else { response };
     Ok(match stored {
         Some(body) => send_stored(&response, &head, &body),

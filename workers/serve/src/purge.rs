@@ -10,11 +10,7 @@ use futures::future::join;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
-use crate::{
-    SHARED,
-    deployment::{draw, edge},
-    development,
-};
+use crate::{SHARED, deployment::draw, development, site::Site};
 
 /// Timers, and the time by which copies are judged.
 struct Platform;
@@ -44,8 +40,9 @@ impl firn_api::ports::Clock for Platform {
 pub async fn purge(message: Vec<u8>, env: Env) -> Result<(), JsValue> {
     let touched = decode(&message).map_err(|error| JsValue::from(error.to_string()))?;
     let shared = SHARED.with(Rc::clone);
-    let edge = edge(&env);
+    let site = Site::of(env);
+    let edge = site.edge();
     let here = purge_here(&edge, &shared.generations, &Platform, &draw, &touched);
-    let ((), queued) = join(here, queue_purge(&env, &message)).await;
+    let ((), queued) = join(here, queue_purge(&site.env, &message)).await;
     queued.map_err(JsValue::from)
 }
