@@ -80,8 +80,10 @@ export const ndjson = (records) => records.map((record) => `${JSON.stringify(rec
 
 export class System {
   /**
-   * @param {{ state?: string, secrets?: Record<string, string>, vars?: object, tenants?: Record<string, object | string> }} options
-   *   `vars` by the Worker's name; `tenants` are configurations by namespace.
+   * @param {{ state?: string, secrets?: Record<string, string>, vars?: object, wrapped?: Record<string, string>,
+   *           tenants?: Record<string, object | string> }} options
+   *   `vars`, and modules of the tests around a Worker's own (`wrapped`), by the Worker's name; `tenants` are configurations
+   *   by namespace.
    */
   static async start(options = {}) {
     const system = new System(options);
@@ -102,8 +104,8 @@ export class System {
   }
 
   async #launch() {
-    const { secrets = { FIRN_HS256_SECRET: SECRET }, vars } = this.#options;
-    this.#running = await start({ state: this.state, secrets, vars });
+    const { secrets = { FIRN_HS256_SECRET: SECRET }, vars, wrapped } = this.#options;
+    this.#running = await start({ state: this.state, secrets, vars, wrapped });
     this.#agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   }
 
@@ -121,6 +123,11 @@ export class System {
     await kv.put(`artifact-config:${ns}`, typeof config === "string" ? config : JSON.stringify(config));
   }
 
+  /** A Worker itself, past the origin's entry. */
+  worker(name) {
+    return this.#running.runtime.getWorker(name);
+  }
+
   /** The lake's R2 bucket, past all Workers. */
   bucket() {
     return this.#running.runtime.getR2Bucket("LAKE_BUCKET", "firn-lake");
@@ -129,13 +136,12 @@ export class System {
   /** Hands a message to the queue that purges the zone, as serve does. */
   async queuePurge(message) {
     const queues = await this.#running.runtime.getDurableObjectNamespace("PURGE_QUEUE", "firn-lake");
-    const answer = await queues.get(queues.idFromName("zone")).fetch("http://object/call", { method: "POST", body: message });
-    assert.equal(answer.status, 200, await answer.text());
+    await queues.getByName("zone").call(message);
   }
 
   /** What the lake Worker does each minute in production. */
   async followOnSchedule() {
-    const worker = await this.#running.runtime.getWorker("firn-lake");
+    const worker = await this.worker("firn-lake");
     const { outcome } = await worker.scheduled({ cron: "* * * * *" });
     assert.equal(outcome, "ok");
   }

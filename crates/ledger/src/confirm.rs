@@ -238,10 +238,12 @@ impl Ledger {
         owner: i64,
         row: &SeenRow,
     ) -> Result<(i64, bool), LedgerError> {
+        // Parameters in subqueries: see the statements of a read.
         let found = self.one(
             "SELECT k.key, v.file, v.row, f.sequence, v.flags, v.sum FROM keys k \
-             LEFT JOIN versions v ON v.key = k.key AND v.version = ?3 \
-             LEFT JOIN files f ON f.file = v.file AND f.removed_at IS NULL WHERE k.type = ?1 AND k.id = ?2",
+             LEFT JOIN versions v ON v.key = k.key AND v.version = (SELECT ?3) \
+             LEFT JOIN files f ON f.file = v.file AND f.removed_at IS NULL \
+             WHERE k.key = (SELECT key FROM keys WHERE type = ?1 AND id = ?2)",
             &[Param::Text(&row.artifact_type), Param::Text(&row.id), Param::Int(version)],
             |row| {
                 let (key, place) = (row.int(), (row.opt_int(), row.opt_int()));

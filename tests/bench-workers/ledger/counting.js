@@ -25,8 +25,12 @@ export class LedgerObject extends Built {
       this.#cost = { calls: 0, rowsRead: 0, rowsWritten: 0 };
       return Response.json(cost);
     }
-    this.#cost.calls++;
     return this.#counted(() => super.fetch(request));
+  }
+
+  call(message) {
+    this.#cost.calls++;
+    return this.#counted(() => super.call(message));
   }
 
   alarm(info) {

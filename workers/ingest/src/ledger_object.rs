@@ -20,6 +20,7 @@ use firn_ledger::{
 use firn_platform::{Setting, Timer, WallClock};
 use firn_store::retry::Pause;
 use firn_types::{mode::Mode, time::Micros};
+use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 use worker::{DurableObject, Env, Error, Request, Response, Result, State, console_error};
 
 use crate::{sql::ObjectSql, stream::Streams};
@@ -62,19 +63,10 @@ impl DurableObject for LedgerObject {
         Self { state, env, ledger: OnceCell::new(), is_sending: Cell::new(false) }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    /// Development alone; messages come by [`LedgerObject::call`].
+    async fn fetch(&self, request: Request) -> Result<Response> {
         let url = request.inner().url();
         let (path, query) = url.split_once('?').unwrap_or((&url, ""));
-        if path.ends_with("/call") {
-            let message = request.bytes().await?;
-            let reply = answer(self.ledger(), WallClock.now(), &message)
-                .map_err(|error| Error::RustError(error.to_string()))?;
-            // What was written may have to go on: to the stream, or away again.
-            if may_leave_work(&message) {
-                self.schedule().await?;
-            }
-            return Response::from_bytes(reply);
-        }
         if path.ends_with("/drain") && Setting(&self.env).is_development() {
             self.drain(query.contains("forget=1")).await?;
             self.schedule().await?;
@@ -93,6 +85,22 @@ impl DurableObject for LedgerObject {
             console_error!(r#"{{"event":"ledger_alarm_failed","cause":"{error}"}}"#);
         }
         Response::empty()
+    }
+}
+
+#[wasm_bindgen]
+impl LedgerObject {
+    /// Answers a message, by RPC from the Workers of the deployment.
+    ///
+    /// # Errors
+    /// A message of another version; storage that fails.
+    pub async fn call(&self, message: Vec<u8>) -> core::result::Result<Vec<u8>, JsError> {
+        let reply = answer(self.ledger(), WallClock.now(), &message)?;
+        // What was written may have to go on: to the stream, or away again.
+        if may_leave_work(&message) {
+            self.schedule().await?;
+        }
+        Ok(reply)
     }
 }
 

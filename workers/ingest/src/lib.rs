@@ -81,7 +81,7 @@ pub async fn fetch(
     let answered = if deletes {
         delete(&head, &env, &context).await
     } else {
-        ingest(&head, &request, &env, &context).await
+        ingest(&head, request, &env, &context).await
     };
     let response = answered.unwrap_or_else(|problem| {
         log_problem(&problem, &head);
@@ -108,7 +108,7 @@ async fn delete(head: &RequestHead, env: &Env, context: &Rc<Context>) -> Result<
 
 async fn ingest(
     head: &RequestHead,
-    request: &web_sys::Request,
+    request: web_sys::Request,
     env: &Env,
     context: &Rc<Context>,
 ) -> Result<Response, Problem> {

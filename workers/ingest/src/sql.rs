@@ -2,10 +2,10 @@
 //!
 //! By hand, not by `worker`'s wrapper: that brings the formatting of floats, and has no synchronous transaction.
 
-use std::ops::ControlFlow;
+use std::{cell::RefCell, collections::HashMap, ops::ControlFlow};
 
 use firn_ledger::sql::{End, Param, Sql, SqlError, Value};
-use js_sys::{Array, ArrayBuffer, Iterator, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Iterator, JsString, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::State;
 
@@ -31,12 +31,21 @@ extern "C" {
     type SqlStorage;
 
     #[wasm_bindgen(method, catch, variadic)]
-    fn exec(this: &SqlStorage, statement: &str, bindings: &Array) -> Result<Cursor, JsValue>;
+    fn exec(this: &SqlStorage, statement: &JsString, bindings: &Array) -> Result<Cursor, JsValue>;
 
     type Cursor;
 
     #[wasm_bindgen(method, catch)]
     fn raw(this: &Cursor) -> Result<Iterator, JsValue>;
+}
+
+thread_local! {
+    /// Statements as JavaScript has them. The runtime knows a statement that it has compiled by its string.
+    static STATEMENTS: RefCell<HashMap<&'static str, JsString>> = RefCell::default();
+}
+
+fn statement_text(statement: &'static str) -> JsString {
+    STATEMENTS.with_borrow_mut(|known| known.entry(statement).or_insert_with(|| statement.into()).clone())
 }
 
 /// The storage of one object.
@@ -61,7 +70,8 @@ impl Sql for ObjectSql {
         each: &mut dyn FnMut(Vec<Value>) -> ControlFlow<()>,
     ) -> Result<(), SqlError> {
         let bindings: Array = params.iter().map(bind).collect();
-        let rows = self.sql.exec(statement, &bindings).and_then(|cursor| cursor.raw()).map_err(failed)?;
+        let statement = statement_text(statement);
+        let rows = self.sql.exec(&statement, &bindings).and_then(|cursor| cursor.raw()).map_err(failed)?;
         loop {
             let next = rows.next().map_err(failed)?;
             if next.done() {
@@ -70,6 +80,9 @@ impl Sql for ObjectSql {
             let values =
                 next.value().unchecked_into::<Array>().iter().map(value).collect::<Result<_, _>>()?;
             if each(values).is_break() {
+                // The runtime keeps one compiled copy of a statement, which is free again when its cursor has come to the
+                // end; until then each further use compiles another. Where a row was all that was wanted, it ends here.
+                rows.next().map_err(failed)?;
                 return Ok(());
             }
         }

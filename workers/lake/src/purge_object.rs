@@ -18,6 +18,7 @@ use firn_api::{
 use firn_platform::{HostSha256, ReplyBody, Setting, Timer, WallClock, post_json};
 use firn_store::retry::Pause;
 use firn_types::time::Micros;
+use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 use worker::{
     DurableObject, Env, Error, Request, Response, Result, SqlStorage, SqlStorageValue, State, console_error,
     console_log,
@@ -51,13 +52,8 @@ impl DurableObject for PurgeObject {
         Self { state, env, purger: RefCell::new(None) }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let message = request.bytes().await?;
-        let purge = decode(&message).map_err(|error| Error::RustError(error.to_string()))?;
-        let Some(purger) = self.open()? else { return Response::empty() };
-        self.keep(purger.push(&self.platform(), &targets_of::<HostSha256>(&purge)))?;
-        self.schedule(&purger).await?;
-        Response::empty()
+    async fn fetch(&self, _: Request) -> Result<Response> {
+        Response::error("messages come by RPC", 404)
     }
 
     /// Never throws, and sets the next alarm first: the runtime gives up on an alarm after six failures.
@@ -73,6 +69,22 @@ impl DurableObject for PurgeObject {
             );
         }
         Response::empty()
+    }
+}
+
+#[wasm_bindgen]
+impl PurgeObject {
+    /// Queues what a message says was touched, by RPC from the Workers of the deployment.
+    ///
+    /// # Errors
+    /// A message of another version; storage that fails.
+    pub async fn call(&self, message: Vec<u8>) -> core::result::Result<Vec<u8>, JsError> {
+        let purge = decode(&message)?;
+        if let Some(purger) = self.open()? {
+            self.keep(purger.push(&self.platform(), &targets_of::<HostSha256>(&purge)))?;
+            self.schedule(&purger).await?;
+        }
+        Ok(Vec::new())
     }
 }
 

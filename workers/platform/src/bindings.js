@@ -2,10 +2,7 @@
 
 /** Sends a message to the Durable Object of that name; gives the bytes of its answer. */
 export async function callObject(namespace, name, message) {
-  const stub = namespace.get(namespace.idFromName(name));
-  const answer = await stub.fetch("http://object/call", { method: "POST", body: message.slice() });
-  if (answer.status !== 200) throw new Error(`the object answered ${answer.status}`);
-  return new Uint8Array(await answer.arrayBuffer());
+  return await namespace.getByName(name).call(message.slice());
 }
 
 /** Hands a message to the entrypoint that purges edge copies. */
@@ -29,11 +26,15 @@ export async function kvPut(namespace, key, value, ttlSecs) {
   await namespace.put(key, value.slice(), ttlSecs > 0 ? { expirationTtl: ttlSecs } : undefined);
 }
 
-/** Method, URL and headers of a request, a line each. */
+/** Method, URL and headers of a request, a line each; a request without an id is given one. */
 export function readHead(request) {
   let text = `${request.method}\n${request.url}`;
-  for (const [name, value] of request.headers) text += `\n${name}:${value}`;
-  return text;
+  let hasId = false;
+  for (const [name, value] of request.headers) {
+    text += `\n${name}:${value}`;
+    hasId ||= name === "x-request-id";
+  }
+  return hasId ? text : `${text}\nx-request-id:${crypto.randomUUID()}`;
 }
 
 /** A response. `head` has a header a line; `body` is bytes, another response whose body it takes over, or undefined. */

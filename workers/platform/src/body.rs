@@ -18,22 +18,34 @@ const BUFFER_LEN_BYTES: u32 = 256 * 1024;
 /// A request's body.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// `None`: the request has no body, or its end was read.
-    reader: Option<ReadableStreamByobReader>,
+    source: Source,
     /// The buffer, handed to and fro between us and the runtime.
     buffer: Option<Uint8Array>,
 }
 
+#[derive(Debug)]
+enum Source {
+    /// Nobody has asked for it yet: most requests are never asked.
+    Unopened(web_sys::Request),
+    Open(ReadableStreamByobReader),
+    /// There is none, or its end was read.
+    Ended,
+}
+
 impl RequestBody {
     /// Takes the body of `request`.
-    pub fn new(request: &web_sys::Request) -> Self {
-        Self { reader: request.body().map(|stream| byob_reader(&stream)), buffer: None }
+    pub fn new(request: web_sys::Request) -> Self {
+        Self { source: Source::Unopened(request), buffer: None }
     }
 }
 
 impl Body for RequestBody {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let Some(reader) = &self.reader else { return Ok(None) };
+        if let Source::Unopened(request) = &self.source {
+            let stream = request.body();
+            self.source = stream.map_or(Source::Ended, |stream| Source::Open(byob_reader(&stream)));
+        }
+        let Source::Open(reader) = &self.source else { return Ok(None) };
         let buffer = self.buffer.take().unwrap_or_else(|| Uint8Array::new_with_length(BUFFER_LEN_BYTES));
         let promise = reader.read_with_array_buffer_view(&buffer);
         let result = JsFuture::from(promise).await.map_err(|error| aborted(&error))?;
@@ -41,7 +53,7 @@ impl Body for RequestBody {
         let value = Reflect::get(&result, &"value".into()).map_err(|error| aborted(&error))?;
         let filled: Option<Uint8Array> = value.dyn_into().ok();
         if is_done {
-            self.reader = None;
+            self.source = Source::Ended;
             return Ok(None);
         }
         let Some(filled) = filled else { return Err(BodyError::Aborted("a read gave no bytes".to_owned())) };

@@ -49,7 +49,7 @@ pub async fn fetch(
     }
     let shared = SHARED.with(Rc::clone);
     let sent = match Deployment::open(&site, Rc::new(worker::Context::new(context))) {
-        Ok(deployment) => serve(&Rc::new(deployment), &shared, &head, &mut RequestBody::new(&request)).await,
+        Ok(deployment) => serve(&Rc::new(deployment), &shared, &head, &mut RequestBody::new(request)).await,
         Err(cause) => refused(&broken(cause), &head.request_id),
     };
     let Sent { response, stored, problem, cost } = sent;

@@ -174,7 +174,8 @@ async fn read_text<P: ReadPorts>(
     let path = ContentPath { key, representation };
     let terms = ports.terms(&path.key.ns).await?;
     let wanted = Wanted::Within(secs(terms.max_age_secs));
-    let reading = Reading { ports, shared, path: &path, caller, terms: &terms, wanted, cost };
+    let now = ports.now();
+    let reading = Reading { ports, shared, path: &path, caller, terms: &terms, wanted, now, cost };
     let whole = reading.read().await?;
     let bytes = match whole.body {
         Body::Bytes(bytes) => Some(bytes),

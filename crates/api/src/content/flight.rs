@@ -108,13 +108,13 @@ impl Flights {
     /// Waits until there is room for one more lookup. It does not wait for ever: after [`TURN_MICROS_MAX`] there is.
     pub async fn turn(self: &Rc<Self>, platform: &impl Pause, clock: &impl Clock) -> Turn {
         let began = clock.now();
-        let mut pause_ms = POLL_MS_MIN;
+        let (mut now, mut pause_ms) = (began, POLL_MS_MIN);
         loop {
-            let now = clock.now();
             if let Some(serial) = self.begin_turn(now, now.0 - began.0 >= TURN_MICROS_MAX) {
                 return Turn { flights: Rc::clone(self), serial };
             }
             platform.pause(pause_ms).await;
+            now = clock.now();
             pause_ms = (pause_ms * 2).min(POLL_MS_MAX);
         }
     }

@@ -85,6 +85,8 @@ pub struct Reading<'r, P> {
     pub terms: &'r Rc<TenantConfig>,
     /// How fresh it is to be.
     pub wanted: Wanted,
+    /// When it began.
+    pub now: Micros,
     /// What was asked of the store; added up.
     pub cost: &'r Cell<ReadCost>,
 }
@@ -121,7 +123,7 @@ impl<P: ReadPorts> Reading<'_, P> {
     /// # Errors
     /// 404, 410; 502 and 503 where it cannot be read now, and no copy may stand in.
     pub async fn read(&self) -> Result<Whole<BodyOf<P>>, Problem> {
-        let now = self.ports.now();
+        let now = self.now;
         let bound = Wanted::Within(secs(self.terms.max_age_secs));
         let bound = Freshness::of(bound, self.terms).unwrap_or(Freshness { max_age_secs: 0, stale_secs: 0 });
         let Some(wanted) = Freshness::of(self.wanted, self.terms) else {
@@ -355,6 +357,7 @@ impl<P: ReadPorts> Reading<'_, P> {
                 caller: None,
                 terms: &terms,
                 wanted: Wanted::Within(secs(terms.max_age_secs)),
+                now,
                 cost: &cost,
             };
             reading.refresh(place.clone()).await;

@@ -88,9 +88,10 @@ async fn answer_one<P: ReadPorts>(
     let caller = ports.caller(head).await?;
     let wanted = Wanted::parse(&head.query, &terms)?;
     let caller = caller.as_ref();
-    let reading = Reading { ports, shared, path: &path, caller, terms: &terms, wanted, cost };
+    let now = ports.now();
+    let reading = Reading { ports, shared, path: &path, caller, terms: &terms, wanted, now, cost };
     let whole = reading.read().await?;
-    finish(head, whole, ports.now()).await
+    finish(head, whole, now).await
 }
 
 async fn finish<B: EdgeBody>(

@@ -81,7 +81,12 @@ impl Pages {
 
 /// The pages that hold cells of `rows`, of pages in their order. A row of a repeated column may lie in several.
 fn pages_of<'a>(pages: &'a [PageSpan], rows: &'a RowSet) -> impl Iterator<Item = &'a PageSpan> {
-    pages.iter().filter(|page| rows.overlaps(&page.rows))
+    // Pages never end before those in front of them do. One without a row may begin behind the next one's first.
+    let first = pages.partition_point(|page| page.rows.end <= rows.start());
+    let pages = pages.get(first..).unwrap_or_default().iter();
+    pages
+        .take_while(|page| page.rows.start < rows.end() || page.rows.is_empty())
+        .filter(|page| rows.overlaps(&page.rows))
 }
 
 impl ChunkReader {

@@ -7,7 +7,7 @@
 //! Spec: <https://parquet.apache.org/docs/file-format/>. The `parquet` crate parses; what it would trust is walked
 //! first ([`crate::file::footer_check`]), what it leaves unchecked is checked here when it is used.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use parquet::{
@@ -27,6 +27,7 @@ use crate::file::{
     error::{Cause, Located},
     fetched::Fetched,
     footer_check::check_footer,
+    index::ParsedIndex,
     limits::{
         FOOTER_LEN_BYTES_MAX, KEPT_PAGES_LEN_BYTES_MAX, TAIL_GROWTH, TAIL_LEN_BYTES_MAX, TAIL_LEN_BYTES_MIN,
         WHOLE_FILE_LEN_BYTES_MAX,
@@ -61,9 +62,9 @@ pub(crate) fn tail_len_bytes(stated_len_bytes: u64, stated_end_len_bytes: Option
 pub struct FileFooter {
     object_len_bytes: u64,
     metadata: Arc<ParquetMetaData>,
-    indexes: HashMap<(usize, usize), ChunkIndex>,
+    indexes: BTreeMap<(usize, usize), ChunkIndex>,
     index_len_bytes: u64,
-    pages: Fetched,
+    pages: Arc<Fetched>,
 }
 
 /// What was read of the page index of one column chunk.
@@ -153,9 +154,9 @@ impl FileFooter {
         Ok(Self {
             object_len_bytes,
             metadata: Arc::new(metadata),
-            indexes: HashMap::new(),
+            indexes: BTreeMap::new(),
             index_len_bytes: 0,
-            pages: Fetched::default(),
+            pages: Arc::default(),
         })
     }
 
@@ -187,14 +188,9 @@ impl FileFooter {
         Located { row_group: Some(group_idx), column, cause }
     }
 
-    /// Keeps what was read of a chunk's page index; `len_bytes` is its length as stored.
-    pub(crate) fn keep_index(
-        &mut self,
-        group_idx: usize,
-        leaf_idx: usize,
-        index: ChunkIndex,
-        len_bytes: u64,
-    ) {
+    /// Keeps what was read of a chunk's page index.
+    pub(crate) fn keep_index(&mut self, parsed: ParsedIndex) {
+        let ParsedIndex { group_idx, leaf_idx, index, len_bytes } = parsed;
         let kept = self.indexes.entry((group_idx, leaf_idx)).or_default();
         kept.columns = index.columns.or(kept.columns.take());
         kept.pages = index.pages.or(kept.pages.take());
@@ -205,7 +201,7 @@ impl FileFooter {
 
 impl FileFooter {
     /// Pages of earlier lookups.
-    pub(crate) fn pages(&self) -> &Fetched {
+    pub(crate) fn pages(&self) -> &Arc<Fetched> {
         &self.pages
     }
 
@@ -215,9 +211,10 @@ impl FileFooter {
         if lens.fold(self.pages.len_bytes(), u64::saturating_add) > KEPT_PAGES_LEN_BYTES_MAX {
             return;
         }
+        let pages = Arc::make_mut(&mut self.pages);
         for range in ranges {
             if let Some(bytes) = fetched.get(&range) {
-                self.pages.insert(range.start, Bytes::copy_from_slice(&bytes));
+                pages.insert(range.start, Bytes::copy_from_slice(&bytes));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The rows of one row group: which bytes are needed for which columns, which rows match, and their values.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     ops::Range,
 };
 
@@ -68,7 +68,29 @@ pub(crate) struct Group {
     pub(crate) rows: RowSet,
     /// Keys that are still to be read.
     pub(crate) open_keys: Vec<usize>,
-    readers: HashMap<usize, ChunkReader>,
+    readers: Readers,
+}
+
+/// The readers of a row group's columns, by the numbers of these.
+#[derive(Debug, Default)]
+struct Readers(BTreeMap<usize, ChunkReader>);
+
+impl Readers {
+    fn of(
+        &mut self,
+        footer: &FileFooter,
+        group_idx: usize,
+        leaf_idx: usize,
+    ) -> Result<&mut ChunkReader, Located> {
+        Ok(match self.0.entry(leaf_idx) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let chunk = footer.chunk(group_idx, leaf_idx);
+                let chunk = chunk.map_err(|cause| footer.locate(group_idx, leaf_idx, cause))?;
+                entry.insert(ChunkReader::new(&chunk))
+            }
+        })
+    }
 }
 
 impl Group {
@@ -79,27 +101,13 @@ impl Group {
             first_position: candidate.rows.start,
             rows,
             open_keys: candidate.open_keys.clone(),
-            readers: HashMap::new(),
+            readers: Readers::default(),
         }
-    }
-
-    fn reader(&mut self, footer: &FileFooter, leaf_idx: usize) -> Result<&mut ChunkReader, Located> {
-        let group_idx = self.idx;
-        Ok(match self.readers.entry(leaf_idx) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let chunk = footer.chunk(group_idx, leaf_idx);
-                entry.insert(ChunkReader::new(
-                    &chunk.map_err(|cause| footer.locate(group_idx, leaf_idx, cause))?,
-                ))
-            }
-        })
     }
 
     /// The length of the pages of a leaf column that hold the rows.
     pub(crate) fn len_bytes_of(&mut self, footer: &FileFooter, leaf_idx: usize) -> Result<u64, Located> {
-        let rows = self.rows.clone();
-        Ok(self.reader(footer, leaf_idx)?.len_bytes_of(&rows))
+        Ok(self.readers.of(footer, self.idx, leaf_idx)?.len_bytes_of(&self.rows))
     }
 
     /// Whether all pages of the rows were fetched, of these leaf columns.
@@ -109,9 +117,8 @@ impl Group {
         leaves: &[usize],
         fetched: &Fetched,
     ) -> Result<bool, Located> {
-        let rows = self.rows.clone();
         for leaf_idx in leaves {
-            if !self.reader(footer, *leaf_idx)?.is_fetched(&rows, fetched) {
+            if !self.readers.of(footer, self.idx, *leaf_idx)?.is_fetched(&self.rows, fetched) {
                 return Ok(false);
             }
         }
@@ -126,10 +133,11 @@ impl Group {
         fetched: &Fetched,
         allowance: &mut Allowance,
     ) -> Result<Vec<Range<u64>>, Located> {
-        let (rows, group_idx, mut missing) = (self.rows.clone(), self.idx, Vec::new());
+        let mut missing = Vec::new();
         for leaf_idx in leaves {
-            let needs = self.reader(footer, *leaf_idx)?.needs(&rows, fetched, &mut allowance.cells);
-            missing.extend(needs.map_err(|cause| footer.locate(group_idx, *leaf_idx, cause))?);
+            let reader = self.readers.of(footer, self.idx, *leaf_idx)?;
+            let needs = reader.needs(&self.rows, fetched, &mut allowance.cells);
+            missing.extend(needs.map_err(|cause| footer.locate(self.idx, *leaf_idx, cause))?);
         }
         Ok(missing)
     }
@@ -145,15 +153,15 @@ impl Group {
     ) -> Result<(), Located> {
         for key_idx in std::mem::take(&mut self.open_keys) {
             let Some(key) = keys.get(key_idx) else { continue };
-            let (rows, group_idx, mut found) = (self.rows.clone(), self.idx, RowSet::default());
-            let reader = self.reader(footer, key.leaf_idx)?;
-            let read = reader.read(&rows, fetched, &mut allowance.cells, &mut |row, cell| {
+            let mut found = RowSet::default();
+            let reader = self.readers.of(footer, self.idx, key.leaf_idx)?;
+            let read = reader.read(&self.rows, fetched, &mut allowance.cells, &mut |row, cell| {
                 if cell.value.map_or(Ok(false), |raw| key.matcher.matches(raw))? {
                     found.push(row..row + 1);
                 }
                 Ok(())
             });
-            read.map_err(|cause| footer.locate(group_idx, key.leaf_idx, cause))?;
+            read.map_err(|cause| footer.locate(self.idx, key.leaf_idx, cause))?;
             self.rows = found;
         }
         Ok(())
@@ -198,12 +206,11 @@ impl Group {
         fetched: &Fetched,
         allowance: &mut Allowance,
     ) -> Result<Vec<Vec<OwnedCell>>, Located> {
-        let (rows, group_idx) = (self.rows.clone(), self.idx);
         let mut by_row: Vec<Vec<OwnedCell>> = Vec::new();
         let mut last_row = None;
-        let reader = self.reader(footer, leaf.leaf_idx)?;
+        let reader = self.readers.of(footer, self.idx, leaf.leaf_idx)?;
         let Allowance { cells, values } = allowance;
-        let read = reader.read(&rows, fetched, cells, &mut |row, cell| {
+        let read = reader.read(&self.rows, fetched, cells, &mut |row, cell| {
             let value = match (cell.value, leaf.conversion) {
                 (Some(raw), Some(conversion)) => Some(conversion.convert(raw)?),
                 _ => None,
@@ -218,12 +225,12 @@ impl Group {
             }
             Ok(())
         });
-        read.map_err(|cause| footer.locate(group_idx, leaf.leaf_idx, cause))?;
-        if by_row.len() as u64 == rows.row_count() {
+        read.map_err(|cause| footer.locate(self.idx, leaf.leaf_idx, cause))?;
+        if by_row.len() as u64 == self.rows.row_count() {
             Ok(by_row)
         } else {
             let cause = Cause::invalid("rows of a column chunk", by_row.len() as u64);
-            Err(footer.locate(group_idx, leaf.leaf_idx, cause))
+            Err(footer.locate(self.idx, leaf.leaf_idx, cause))
         }
     }
 }

@@ -50,22 +50,35 @@ pub(crate) fn index_needs(
     Ok(missing)
 }
 
-/// Parses what is fetched of the wanted page index, and keeps it with the footer.
-pub(crate) fn keep_indexes(
-    footer: &mut FileFooter,
+/// What was parsed of the page index of a chunk.
+#[derive(Debug)]
+pub(crate) struct ParsedIndex {
+    pub(crate) group_idx: usize,
+    pub(crate) leaf_idx: usize,
+    pub(crate) index: ChunkIndex,
+    /// Its length as stored.
+    pub(crate) len_bytes: u64,
+}
+
+/// Parses what is fetched of the wanted page index and is not kept with the footer yet.
+pub(crate) fn parse_indexes(
+    footer: &FileFooter,
     wanted: &[Wanted],
     fetched: &Fetched,
-) -> Result<(), Located> {
-    for group in wanted {
-        for leaf_idx in &group.places {
-            let chunk = chunk(footer, group.group_idx, *leaf_idx)?;
-            let parsed = parse(&chunk, group.bounds.contains(leaf_idx), fetched);
-            let located = |cause| footer.locate(group.group_idx, *leaf_idx, cause);
-            let (index, len_bytes) = parsed.map_err(located)?;
-            footer.keep_index(group.group_idx, *leaf_idx, index, len_bytes);
+) -> Result<Vec<ParsedIndex>, Located> {
+    let mut indexes = Vec::new();
+    for Wanted { group_idx, bounds, places } in wanted {
+        for leaf_idx in places {
+            let chunk = chunk(footer, *group_idx, *leaf_idx)?;
+            let parsed = parse(&chunk, bounds.contains(leaf_idx), fetched);
+            let (index, len_bytes) = parsed.map_err(|cause| footer.locate(*group_idx, *leaf_idx, cause))?;
+            if len_bytes > 0 {
+                let (group_idx, leaf_idx) = (*group_idx, *leaf_idx);
+                indexes.push(ParsedIndex { group_idx, leaf_idx, index, len_bytes });
+            }
         }
     }
-    Ok(())
+    Ok(indexes)
 }
 
 fn chunk(footer: &FileFooter, group_idx: usize, leaf_idx: usize) -> Result<Chunk<'_>, Located> {

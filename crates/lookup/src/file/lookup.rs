@@ -12,7 +12,7 @@ use crate::{
         fetched::Fetched,
         footer::{FileFooter, Tail, tail_len_bytes},
         group::{Allowance, Group},
-        index::{Wanted, index_needs, keep_indexes},
+        index::{Wanted, index_needs, parse_indexes},
         keys::{KeyWork, fill_batch, first_columns},
         limits::HELD_LEN_BYTES_MAX,
         matched::Matched,
@@ -31,7 +31,7 @@ pub struct FileLookup {
     request: FileRequest,
     /// What is said to lie behind the columns.
     stated_end_len_bytes: Option<u64>,
-    footer: Option<FileFooter>,
+    footer: Option<Arc<FileFooter>>,
     fetched: Fetched,
     allowance: Allowance,
     goal: Goal,
@@ -74,12 +74,12 @@ enum Next {
 impl FileLookup {
     /// Starts a lookup. `held` is the footer that an earlier lookup of the same object left; objects are immutable.
     pub fn new(request: FileRequest, held: Option<Arc<FileFooter>>) -> Self {
-        let footer = held.map(|footer| footer.as_ref().clone());
-        let fetched = footer.as_ref().map(|footer| footer.pages().clone()).unwrap_or_default();
+        let pages = held.as_ref().map(|footer| Arc::clone(footer.pages()));
+        let fetched = pages.map(Fetched::after).unwrap_or_default();
         Self {
             request,
             stated_end_len_bytes: None,
-            footer,
+            footer: held,
             fetched,
             allowance: Allowance::default(),
             goal: Goal::All,
@@ -94,7 +94,7 @@ impl FileLookup {
 
     /// The footer, with what was read of the page index and of small columns so far; for a cache.
     pub fn footer(&self) -> Option<Arc<FileFooter>> {
-        self.footer.clone().map(Arc::new)
+        self.footer.clone()
     }
 
     /// Sets how far [`Self::step`] goes. A lookup that answered at a nearer goal goes on from there.
@@ -176,8 +176,8 @@ impl FileLookup {
         Cause::check_limit("bytes held of a file", asked, HELD_LEN_BYTES_MAX)
     }
 
-    fn footer_ref(footer: Option<&FileFooter>) -> Result<&FileFooter, Located> {
-        footer.ok_or_else(|| Cause::Truncated { what: "footer" }.into())
+    fn footer_ref(footer: Option<&Arc<FileFooter>>) -> Result<&FileFooter, Located> {
+        footer.map(Arc::as_ref).ok_or_else(|| Cause::Truncated { what: "footer" }.into())
     }
 
     /// Reads the footer, finds the columns in it, drops row groups by statistics.
@@ -190,7 +190,7 @@ impl FileLookup {
             };
             match FileFooter::parse_tail(&self.fetched, len)? {
                 Tail::Need(range) => return Ok(Next::Need(State::Start, self.needs([range], Role::Footer))),
-                Tail::Footer(footer) => self.footer = Some(footer),
+                Tail::Footer(footer) => self.footer = Some(Arc::new(footer)),
             }
         }
         let footer = Self::footer_ref(self.footer.as_ref())?;
@@ -209,8 +209,12 @@ impl FileLookup {
             let needs = self.needs(missing, Role::PageIndex);
             return Ok(Next::Need(State::Pruned(plan, candidates), needs));
         }
-        if let Some(footer) = &mut self.footer {
-            keep_indexes(footer, &wanted, &self.fetched)?;
+        let parsed = parse_indexes(footer, &wanted, &self.fetched)?;
+        if let Some(footer) = self.footer.as_mut().filter(|_| !parsed.is_empty()) {
+            let footer = Arc::make_mut(footer);
+            for index in parsed {
+                footer.keep_index(index);
+            }
         }
         let footer = Self::footer_ref(self.footer.as_ref())?;
         let mut groups = Vec::new();
@@ -288,8 +292,8 @@ impl FileLookup {
             let needs = self.needs(missing, Role::KeyPages);
             return Ok(Next::Need(State::Keys(plan, work), needs));
         }
-        if let Some(footer) = &mut self.footer {
-            footer.keep_pages(std::mem::take(&mut work.small), &self.fetched);
+        if let Some(footer) = self.footer.as_mut().filter(|_| !work.small.is_empty()) {
+            Arc::make_mut(footer).keep_pages(std::mem::take(&mut work.small), &self.fetched);
         }
         let footer = Self::footer_ref(self.footer.as_ref())?;
         for mut group in std::mem::take(&mut work.batch) {

@@ -84,6 +84,11 @@ impl RowSet {
         self.0.is_empty()
     }
 
+    /// The first row; 0 where there is none.
+    pub(crate) fn start(&self) -> u64 {
+        self.0.first().map_or(0, |range| range.start)
+    }
+
     /// The row behind the last one; 0 where there is none.
     pub(crate) fn end(&self) -> u64 {
         self.0.last().map_or(0, |range| range.end)

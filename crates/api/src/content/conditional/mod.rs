@@ -97,7 +97,7 @@ fn is_current(head: &RequestHead, whole: &Response, now: Micros) -> bool {
         return list == "*" || whole.header("ETag").is_some_and(|tag| lists(list, tag));
     }
     let since = head.header("if-modified-since").and_then(|date| Micros::parse_http_date(date, now));
-    matches!((since, modified(whole, now)), (Some(since), Some(modified)) if modified <= since)
+    since.is_some_and(|since| modified(whole, now).is_some_and(|modified| modified <= since))
 }
 
 /// Whether a list of entity tags holds `tag`, by weak comparison (§8.8.3.2). Commas may stand inside a tag. What
