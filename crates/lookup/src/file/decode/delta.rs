@@ -78,8 +78,18 @@ impl Delta {
 
     /// Reads to the end and gives the offset of the byte after it: other encodings put their bytes there.
     pub(crate) fn end(mut self) -> Result<usize, Cause> {
+        self.count_left -= u64::from(self.first.take().is_some()).min(self.count_left);
         while self.count_left > 0 {
-            self.next()?;
+            if self.mini_block_left == 0 {
+                self.next_mini_block()?;
+            }
+            // What lies behind the bytes is met by whoever reads the numbers, or what follows them.
+            let passed = self.mini_block_left.min(self.count_left);
+            let passed_bits =
+                usize::try_from(passed).unwrap_or(usize::MAX).saturating_mul(self.width as usize);
+            self.bit = self.bit.saturating_add(passed_bits);
+            self.mini_block_left -= passed;
+            self.count_left -= passed;
         }
         if self.widths_at == 0 {
             return Ok(self.position);

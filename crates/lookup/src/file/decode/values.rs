@@ -314,6 +314,11 @@ impl Values {
             Self::Bits { bit, .. } => *bit = bit.saturating_add(steps),
             Self::Split { idx, .. } => *idx = idx.saturating_add(steps),
             Self::Indices { indices: runs, .. } | Self::Runs(runs) => drop(runs.skip(count, 0)?),
+            Self::Lengths { lengths, position, .. } => {
+                for _ in 0..steps {
+                    *position = position.saturating_add(next_length(lengths)?);
+                }
+            }
             _ => {
                 for _ in 0..steps {
                     self.next()?;
@@ -336,12 +341,15 @@ fn split_delta(bytes: &Bytes) -> Result<(Delta, Bytes), Cause> {
 
 /// The next bytes of `bytes`, as many as the next of `lengths` says.
 fn next_part<'a>(lengths: &mut Delta, bytes: &'a Bytes, position: &mut usize) -> Result<&'a [u8], Cause> {
-    let len = lengths.next()?;
-    let end = usize::try_from(len).ok().and_then(|len| position.checked_add(len));
-    let end = end.ok_or(Cause::invalid("length of a byte array", len))?;
+    let end = position.saturating_add(next_length(lengths)?);
     let part = bytes.get(*position..end).ok_or(Cause::Truncated { what: "byte array" })?;
     *position = end;
     Ok(part)
+}
+
+fn next_length(lengths: &mut Delta) -> Result<usize, Cause> {
+    let len = lengths.next()?;
+    usize::try_from(len).map_err(|_| Cause::invalid("length of a byte array", len))
 }
 
 /// The bytes of a run-length stream that stands behind its own length (32 bits, little-endian).
