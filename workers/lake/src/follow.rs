@@ -9,7 +9,8 @@ use firn_api::{
     },
     ledger::{
         LedgerPort,
-        protocol::{FollowCall, FollowReply, decode, encode},
+        follow_call::{FollowCall, FollowReply},
+        protocol::{decode, encode},
     },
     tables::{
         catalog::{CatalogConfig, HeldCatalog, RestCatalog, Transport},

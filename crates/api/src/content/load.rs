@@ -18,7 +18,7 @@ use super::{
     answer::{Facts, Freshness, head_of, represent},
     artifact::{ArtifactRow, Source},
     edge::{
-        Copy, EdgeCache,
+        EdgeCache,
         entry::{Age, Entry},
         generation::HeldGenerations,
         place::copy_place,
@@ -27,17 +27,13 @@ use super::{
     path::ContentPath,
     ports::ReadPorts,
     query::{Wanted, secs},
-    read::{Route, Word, ask_ledger, current_version, unavailable},
+    read::{Route, Word, ask_ledger, unavailable},
 };
 use crate::{
-    cache_tags::EDGE_LIFETIME_SECS_MAX,
     http::Response,
     problem::Problem,
     tables::{error::LakeError, read::ReadCost},
 };
-
-/// How long a copy is not refreshed by another request, after one has begun to.
-const REFRESH_MICROS: i64 = 30_000_000;
 
 /// What the requests of one isolate share.
 #[derive(Debug, Default)]
@@ -47,7 +43,7 @@ pub struct Shared {
     /// Generations of copies.
     pub generations: HeldGenerations,
     /// Places of copies that are being refreshed, and since when.
-    refreshing: RefCell<HashMap<String, Micros>>,
+    pub(super) refreshing: RefCell<HashMap<String, Micros>>,
 }
 
 /// A representation as it is sent: the head of its 200, and its body, which may still lie in the edge cache.
@@ -216,7 +212,7 @@ impl<P: ReadPorts> Reading<'_, P> {
     }
 
     /// The representation from the ledger or the lake, and a copy of it where one may be kept.
-    async fn load_whole(
+    pub(super) async fn load_whole(
         &self,
         freshness: Option<Freshness>,
         word: Option<Word>,
@@ -327,79 +323,6 @@ impl<P: ReadPorts> Reading<'_, P> {
             waves: before.waves + cost.waves,
             len_bytes: before.len_bytes + cost.len_bytes,
         });
-    }
-
-    /// Keeps a copy, and removes it if the artifact has changed meanwhile.
-    fn fill_behind(&self, place: String, entry: Entry, body: Bytes, bound: Freshness) {
-        let (ports, path) = (Rc::clone(self.ports), self.path.clone());
-        self.ports.run_behind(Box::pin(async move {
-            fill(ports.as_ref(), &path, place, entry, body, bound).await;
-        }));
-    }
-
-    /// Fetches a newer copy behind the answer, once for all requests of the isolate.
-    fn refresh_behind(&self, place: &str, now: Micros) {
-        let mut refreshing = self.shared.refreshing.borrow_mut();
-        refreshing.retain(|_, began| (0..REFRESH_MICROS).contains(&(now.0 - began.0)));
-        if refreshing.contains_key(place) {
-            return;
-        }
-        refreshing.insert(place.to_owned(), now);
-        let (ports, shared, path) = (Rc::clone(self.ports), Rc::clone(self.shared), self.path.clone());
-        let (terms, place) = (Rc::clone(self.terms), place.to_owned());
-        self.ports.run_behind(Box::pin(async move {
-            let cost = Cell::default();
-            let reading = Reading {
-                ports: &ports,
-                shared: &shared,
-                path: &path,
-                // What is kept must be for anyone.
-                caller: None,
-                terms: &terms,
-                wanted: Wanted::Within(secs(terms.max_age_secs)),
-                now,
-                cost: &cost,
-            };
-            reading.refresh(place.clone()).await;
-            shared.refreshing.borrow_mut().remove(&place);
-        }));
-    }
-
-    async fn refresh(&self, place: String) {
-        let bound = Freshness::of(self.wanted, self.terms);
-        match (self.load_whole(bound, None).await, bound) {
-            (Ok((_, Some((entry, body)))), Some(bound)) => {
-                fill(self.ports.as_ref(), self.path, place, entry, body, bound).await;
-            }
-            // It cannot be read now: the copy stays until its time is up.
-            (Err(problem), _) if problem.code.status() >= 500 => {}
-            // It is gone, or not for anyone any more.
-            _ => self.ports.edge().remove(&[place]).await,
-        }
-    }
-}
-
-/// Puts a copy, then asks the ledger again, then removes it if the artifact has changed since it was read.
-async fn fill<P: ReadPorts>(
-    ports: &P,
-    path: &ContentPath,
-    place: String,
-    entry: Entry,
-    body: Bytes,
-    bound: Freshness,
-) {
-    let kept = bound.until(entry.facts.expires_at, entry.read_at);
-    let ttl_secs = u64::from(kept.max_age_secs) + u64::from(kept.stale_secs);
-    let ttl_secs = secs(ttl_secs.min(EDGE_LIFETIME_SECS_MAX));
-    if ttl_secs == 0 {
-        return;
-    }
-    let entry = Entry { stored_at: ports.now(), ..entry };
-    let (note, tags) = (entry.render(), ports.cache_tags(&path.key));
-    ports.edge().store(&place, Copy { note: &note, tags: &tags, body }, ttl_secs).await;
-    let Some(ledgers) = ports.ledgers() else { return };
-    if current_version(ledgers, path).await != Ok(entry.ledger_version) {
-        ports.edge().remove(&[place]).await;
     }
 }
 

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod conditional;
 pub mod cors;
 pub mod edge;
+mod fill;
 pub mod flight;
 pub mod load;
 pub mod path;

@@ -25,7 +25,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    ledger::protocol::{FollowCall, FollowReply},
+    ledger::follow_call::{FollowCall, FollowReply},
     tables::pointers::TablePointers,
 };
 

@@ -34,7 +34,10 @@ use firn_types::{
 use thiserror::Error;
 
 use crate::{
-    ledger::protocol::{FollowCall, FollowReply, decode, encode},
+    ledger::{
+        follow_call::{FollowCall, FollowReply},
+        protocol::{decode, encode},
+    },
     ports::Clock,
     tables::{config::TableName, error::LakeError, pointers::TablePointers},
 };

@@ -19,7 +19,7 @@ use super::{
     tell::tell_one,
 };
 use crate::{
-    ledger::protocol::{FollowCall, FollowReply},
+    ledger::follow_call::{FollowCall, FollowReply},
     ports::Clock,
     tables::{config::TableName, pointers::TablePointers},
 };

@@ -11,7 +11,7 @@ use super::{
     ports::{FollowStore, Ledgers},
 };
 use crate::{
-    ledger::protocol::{FollowCall, FollowReply},
+    ledger::follow_call::{FollowCall, FollowReply},
     tables::pointers::TablePointers,
 };
 

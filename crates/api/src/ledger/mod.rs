@@ -5,6 +5,7 @@
 //! what it then does, is said at the operation of [`firn_ledger::Ledger`] that it names.
 
 pub mod deletion;
+pub mod follow_call;
 pub mod object;
 pub mod protocol;
 

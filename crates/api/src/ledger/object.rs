@@ -11,9 +11,10 @@ use firn_ledger::{
 use firn_types::time::Micros;
 
 use super::deletion::delete;
+use super::follow_call::{FollowCall, FollowReply};
 use super::protocol::{
-    FollowCall, FollowReply, Kind, MessageError, Opened, PublishCall, PublishReply, ReadCall, VersionCall,
-    failure, read, reply, split, stored_answer,
+    Kind, MessageError, Opened, PublishCall, PublishReply, ReadCall, VersionCall, failure, read, reply,
+    split, stored_answer,
 };
 
 /// Does what a message asks for; gives the reply's bytes.
