@@ -32,7 +32,8 @@ async function copied(id) {
 }
 
 before(async () => {
-  system = await System.start({ tenants: { [NS]: { requests_per_minute: 60_000, cors_origins: ["https://a.example"] } } });
+  const vars = { "firn-ingest": { FIRN_CORS_ORIGINS: "https://publisher.example" } };
+  system = await System.start({ vars, tenants: { [NS]: { requests_per_minute: 60_000, cors_origins: ["https://a.example"] } } });
 });
 beforeEach(() => clock(0));
 after(() => system.stop());
@@ -174,6 +175,27 @@ test("pages of the allow-list may read, and no others", async () => {
     const headers = { Origin: origin, "Access-Control-Request-Method": "GET" };
     const preflight = await get("cors", { method: "OPTIONS", headers });
     assert.deepEqual([preflight.status, preflight.headers["access-control-allow-origin"]], [204, allowed]);
+  }
+});
+
+test("pages of the deployment's list may publish, those of the namespace's may delete, and no others", async () => {
+  const INGEST = "/$.artifacts";
+  for (const [origin, allowed] of [["https://publisher.example", "https://publisher.example"], ["https://a.example", undefined]]) {
+    const headers = { Origin: origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, idempotency-key" };
+    const preflight = await system.request({ method: "OPTIONS", path: INGEST, headers });
+    assert.deepEqual([preflight.status, preflight.headers["access-control-allow-origin"]], [204, allowed]);
+    if (allowed) assert.match(preflight.headers["access-control-allow-headers"], /Idempotency-Key.*X-Artifact-Mode/);
+    for (const [lines, status] of [[[record("cors-put", { html: origin })], 200], [[{ ns: NS }], 400]]) {
+      const answer = await system.post(lines, { token: writer, headers: { Origin: origin } });
+      assert.deepEqual([answer.status, answer.headers["access-control-allow-origin"]], [status, allowed], answer.text);
+    }
+    assert.equal((await system.post([], { token: "no.token.this", headers: { Origin: origin } })).headers["access-control-allow-origin"], allowed);
+  }
+  for (const [origin, allowed] of [["https://a.example", "https://a.example"], ["https://publisher.example", undefined]]) {
+    await publish([record("cors-delete", { html: origin })]);
+    const headers = { Authorization: `Bearer ${writer}`, Origin: origin, "Content-Length": "0" };
+    const answer = await system.request({ method: "DELETE", path: `/$.content/${NS}/page/cors-delete`, headers });
+    assert.deepEqual([answer.status, answer.headers["access-control-allow-origin"]], [200, allowed], answer.text);
   }
 });
 

@@ -1,6 +1,6 @@
 //! The paths below `/$.content/`, up to what their last part means.
 
-use firn_types::error::ErrorCode;
+use firn_types::{error::ErrorCode, key::Namespace};
 
 use crate::{http::percent_decode, problem::Problem};
 
@@ -10,6 +10,12 @@ pub const PREFIX: &str = "/$.content/";
 /// 400 `invalid_path`.
 pub(crate) fn invalid_path(detail: &str) -> Problem {
     Problem::new(ErrorCode::InvalidPath, detail)
+}
+
+/// The namespace of a path; `None` where it has no valid one.
+pub fn namespace(path: &str) -> Option<Namespace> {
+    let (ns, _) = path.strip_prefix(PREFIX)?.split_once('/')?;
+    Namespace::parse(&percent_decode(ns)?).ok()
 }
 
 /// Namespace, type and the rest, each percent-decoded once; the rest may hold `/`, as such or as `%2F`. `shape` says

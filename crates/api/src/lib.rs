@@ -10,6 +10,8 @@ pub mod artifact_path;
 pub mod cache_tags;
 #[cfg(feature = "content")]
 pub mod content;
+#[cfg(any(feature = "content", feature = "ingest"))]
+pub mod cors;
 #[cfg(feature = "follow")]
 pub mod follow;
 pub mod http;

@@ -18,7 +18,7 @@ use firn_iceberg::{
 };
 
 fn corpora() -> Option<PathBuf> {
-    let folder = std::env::var("FIRN_CORPORA").ok().map(PathBuf::from);
+    let folder = std::env::var("FIRN_CORPORA").ok().filter(|folder| !folder.is_empty()).map(PathBuf::from);
     if folder.is_none() {
         eprintln!("skipped: FIRN_CORPORA is not set");
     }

@@ -12,10 +12,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use firn_api::{
-    artifact_path,
+    artifact_path, cors,
     http::{RequestHead, Response},
     ingest::{
-        admit::{Admitted, ContentEncoding, PATH, admit},
+        admit::{Admitted, ContentEncoding, METHODS, PATH, admit},
         answer::{Published, respond},
         deletion,
         gzip::GzipBody,
@@ -30,10 +30,10 @@ use firn_api::{
 use firn_ledger::row::Owner;
 use firn_ndjson::digest::{ContentHash, Sha256};
 use firn_platform::{
-    HostSha256, RequestBody, Timer, WallClock, WebCrypto, forward, log_problem, random_id, read_head,
-    send_response, token_rules,
+    HostSha256, RequestBody, Setting, Timer, WallClock, WebCrypto, forward, log_problem, random_id,
+    read_head, send_response, token_rules,
 };
-use firn_types::{error::ErrorCode, mode::Mode};
+use firn_types::{error::ErrorCode, mode::Mode, tenant::TenantConfig};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, event, worker_sys};
 
@@ -78,7 +78,9 @@ pub async fn fetch(
         return Ok(send_response(&problem.into_response(&head.request_id), &head));
     }
     let context = Rc::new(Context::new(context));
-    let answered = if deletes {
+    let answered = if head.method == "OPTIONS" {
+        Ok(cors::preflight(&head, Some(&open_terms(&env)), METHODS))
+    } else if deletes {
         delete(&head, &env, &context).await
     } else {
         ingest(&head, request, &env, &context).await
@@ -87,7 +89,25 @@ pub async fn fetch(
         log_problem(&problem, &head);
         problem.into_response(&head.request_id)
     });
-    Ok(send_response(&response, &head))
+    // A preflight has its own.
+    if head.method == "OPTIONS" || head.header("origin").is_none() {
+        return Ok(send_response(&response, &head));
+    }
+    let terms = if deletes { terms_of_path(&head.path, &env).await } else { open_terms(&env) };
+    Ok(send_response(&cors::allow(&head, &terms, response), &head))
+}
+
+/// The terms of requests whose namespace is not known from their path.
+fn open_terms(env: &Env) -> TenantConfig {
+    cors::terms_of_origins(&Setting(env).text("FIRN_CORS_ORIGINS").unwrap_or_default())
+}
+
+/// The terms of the namespace of an artifact's path; the defaults where it has none, or they cannot be read.
+async fn terms_of_path(path: &str, env: &Env) -> TenantConfig {
+    match artifact_path::namespace(path) {
+        Some(ns) => Tenants(env).config(&ns).await.unwrap_or_default(),
+        None => TenantConfig::default(),
+    }
 }
 
 async fn delete(head: &RequestHead, env: &Env, context: &Rc<Context>) -> Result<Response, Problem> {

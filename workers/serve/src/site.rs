@@ -3,8 +3,9 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
+use firn_api::cors::terms_of_origins;
 use firn_platform::{EdgeCopies, Objects, R2Read, Setting};
-use firn_types::tenant::{CorsOrigins, TenantConfig};
+use firn_types::tenant::TenantConfig;
 use worker::Env;
 
 use crate::{
@@ -52,10 +53,9 @@ impl Site {
     fn read(env: Env) -> Self {
         let setting = Setting(&env);
         let origins = setting.text("FIRN_CORS_ORIGINS").unwrap_or_default();
-        let cors_origins = cors_origins(&origins);
         Self {
             is_development: setting.is_development(),
-            open_terms: Rc::new(TenantConfig { cors_origins, ..TenantConfig::default() }),
+            open_terms: Rc::new(terms_of_origins(&origins)),
             lake: LakeSite::read(&env).map(Rc::new),
             host: setting.text("FIRN_HOST").unwrap_or_else(|| HOST_DEFAULT.to_owned()),
             env,
@@ -75,10 +75,4 @@ impl LakeSite {
         let ledgers = Objects::ledgers(env).filter(|_| !is_off).map(Ledgers);
         Ok(Self { settings, bucket: R2Read::open(env)?, ledgers })
     }
-}
-
-fn cors_origins(origins: &str) -> CorsOrigins {
-    let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
-    let origins: Vec<String> = origins.map(str::to_owned).collect();
-    if origins == ["*"] { CorsOrigins::Any } else { CorsOrigins::List(origins) }
 }

@@ -5,7 +5,6 @@ pub mod answer;
 pub mod artifact;
 pub mod batch;
 pub mod conditional;
-pub mod cors;
 pub mod edge;
 mod fill;
 pub mod flight;

@@ -8,7 +8,6 @@ use firn_types::error::ErrorCode;
 use super::{
     batch::{self, read_batch},
     conditional::{Selected, head_for, select},
-    cors,
     edge::{EdgeBody, EdgeCache},
     load::{Body, Reading, Shared, Whole},
     path::{METHODS, parse_path},
@@ -16,6 +15,7 @@ use super::{
     query::Wanted,
 };
 use crate::{
+    cors,
     http::{RequestHead, Response},
     ports::Body as RequestBody,
     problem::Problem,

@@ -16,6 +16,9 @@ use crate::{
 /// The path of ingest.
 pub const PATH: &str = "/$.artifacts";
 
+/// What it takes.
+pub const METHODS: &str = "POST, OPTIONS";
+
 const MEDIA_TYPES: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"];
 const IDEMPOTENCY_KEY_LEN_BYTES_MAX: usize = 256;
 
@@ -56,7 +59,7 @@ pub async fn admit(
 ) -> Result<Admitted, Problem> {
     if head.method != "POST" {
         let detail = format!("{PATH} takes POST");
-        return Err(Problem::new(ErrorCode::MethodNotAllowed, detail).with_header("Allow", "POST"));
+        return Err(Problem::new(ErrorCode::MethodNotAllowed, detail).with_header("Allow", METHODS));
     }
     let identity = require_scope(head, rules, check, now, Scope::Write).await?;
     check_media_type(head)?;

@@ -38,7 +38,9 @@ const TABLES: [(&str, usize, &str); 14] = [
 
 /// The tables, keyed by their path behind the bucket.
 fn load() -> Option<Lake> {
-    let Some(folder) = std::env::var("FIRN_CORPORA").ok().map(PathBuf::from) else {
+    let Some(folder) =
+        std::env::var("FIRN_CORPORA").ok().filter(|folder| !folder.is_empty()).map(PathBuf::from)
+    else {
         eprintln!("skipped: FIRN_CORPORA is not set");
         return None;
     };

@@ -1,16 +1,19 @@
-//! Cross-origin reads (Fetch Standard, "CORS protocol"): which pages may read is a namespace's allow-list.
+//! Requests of pages from elsewhere (Fetch Standard, "CORS protocol"): which pages may read and delete is a namespace's
+//! allow-list; which may publish and send batches, whose namespace nobody knows yet, is the deployment's.
 
 use firn_types::tenant::{CorsOrigins, TenantConfig};
 
 use crate::http::{RequestHead, Response};
 
 /// What a page may see of an answer beyond the few headers that it always may.
-const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, ETag, Retry-After, \
-                       X-Artifact-Source, X-Artifact-Version, X-Request-Id";
+const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, ETag, RateLimit, \
+                       RateLimit-Policy, Retry-After, X-Artifact-Source, X-Artifact-Version, \
+                       X-Idempotency-Replayed, X-Request-Id";
 
 /// What a page may send.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, \
-                               Range, X-Request-Id";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-Match, \
+                               If-Modified-Since, If-None-Match, If-Range, Range, X-Artifact-Mode, \
+                               X-Idempotency-Key, X-Request-Id";
 
 /// How long a browser may keep the answer to a preflight: two hours, the most that Chromium does.
 const PREFLIGHT_SECS: &str = "7200";
@@ -46,6 +49,14 @@ pub fn preflight(head: &RequestHead, terms: Option<&TenantConfig>, methods: &'st
         .with("Access-Control-Allow-Methods", methods)
         .with("Access-Control-Allow-Headers", ALLOWED_HEADERS)
         .with("Access-Control-Max-Age", PREFLIGHT_SECS)
+}
+
+/// Terms that differ from the defaults in their origins alone: those of a setting, separated by commas; `*` for any.
+pub fn terms_of_origins(setting: &str) -> TenantConfig {
+    let origins = setting.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    let origins: Vec<String> = origins.map(str::to_owned).collect();
+    let cors_origins = if origins == ["*"] { CorsOrigins::Any } else { CorsOrigins::List(origins) };
+    TenantConfig { cors_origins, ..TenantConfig::default() }
 }
 
 fn has_origins(terms: &TenantConfig) -> bool {
@@ -111,6 +122,14 @@ mod tests {
         check(&[a], None, (None, by_origin));
         check(&["*"], Some("https://b.example"), (Some("*"), plain));
         check(&["*"], None, (None, plain));
+    }
+
+    #[test]
+    fn a_setting_lists_origins_or_means_any() {
+        assert_eq!(terms_of_origins("*").cors_origins, CorsOrigins::Any);
+        assert_eq!(terms_of_origins("").cors_origins, CorsOrigins::List(Vec::new()));
+        let listed = CorsOrigins::List(vec!["https://a.example".to_owned(), "https://b.example".to_owned()]);
+        assert_eq!(terms_of_origins(" https://a.example, ,https://b.example").cors_origins, listed);
     }
 
     #[test]
