@@ -126,7 +126,7 @@ function startWorkers(scratch, { ports }) {
   const kv = `(name = "FIRN_CONFIG", kvNamespace = "kv")`;
   const ledger = (service) => `(name = "LEDGER", durableObjectNamespace = (className = "LedgerObject"${service}))`;
   const bucket = r2("LAKE_BUCKET", "r2");
-  const vars = { FIRN_DEVELOPMENT: "on", FIRN_TABLES: "firn.artifacts_preview,firn.artifacts_build,firn.artifacts_bulk", FIRN_POINTER_HOLD_SECONDS: "3600", FIRN_HS256_SECRET: developmentSecret() };
+  const vars = { FIRN_TABLES: "firn.artifacts_preview,firn.artifacts_build,firn.artifacts_bulk", FIRN_POINTER_HOLD_SECONDS: "3600", FIRN_HS256_SECRET: developmentSecret() };
   const texts = Object.entries(vars).map(([name, value]) => text(name, value));
   // The files that miniflare left hold the object under the same name only with the same key.
   const object = [`durableObjectNamespaces = [(className = "LedgerObject", uniqueKey = ${quote(LEDGER_KEY)}, enableSql = true)]`, `durableObjectStorage = (localDisk = "ledgers")`];

@@ -133,10 +133,11 @@ export class System {
     return this.#running.runtime.getR2Bucket("LAKE_BUCKET", "firn-lake");
   }
 
-  /** Hands a message to the queue that purges the zone, as serve does. */
+  /** Hands a message to the queue that purges the zone, through the door of fixtures/queue-door.js. */
   async queuePurge(message) {
-    const queues = await this.#running.runtime.getDurableObjectNamespace("PURGE_QUEUE", "firn-lake");
-    await queues.getByName("zone").call(message);
+    const worker = await this.worker("firn-lake");
+    const answer = await worker.fetch("http://lake/queue", { method: "POST", body: message });
+    if (answer.status !== 200) throw new Error(await answer.text());
   }
 
   /** What the lake Worker does each minute in production. */

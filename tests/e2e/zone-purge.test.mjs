@@ -1,6 +1,7 @@
 // The purge of the zone's cache by tag: what was touched arrives at the API, within its limits, whatever it does.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { System, logLine, logLines } from "./system.mjs";
 import { ZoneApi, send } from "./zone-api.mjs";
@@ -38,12 +39,14 @@ function varsFor(api, token = TOKEN) {
   return { "firn-lake": lake, "firn-serve": { FIRN_PURGE_ZONE: ZONE } };
 }
 
+const wrapped = { "firn-lake": fileURLToPath(new URL("fixtures/queue-door.js", import.meta.url)) };
+
 describe("the purge of a zone", { timeout: 120_000 }, () => {
   let api;
   let system;
   before(async () => {
     api = await ZoneApi.start(LIMITS);
-    system = await System.start({ vars: varsFor(api) });
+    system = await System.start({ vars: varsFor(api), wrapped });
   });
   beforeEach(() => api.reset());
   after(async () => {
@@ -137,7 +140,7 @@ describe("the purge of a zone", { timeout: 120_000 }, () => {
 test("a zone that refuses is logged without the token, and purged once the token is another", { timeout: 60_000 }, async () => {
   const api = await ZoneApi.start(LIMITS);
   const wrong = `wrong-${randomBytes(8).toString("hex")}`;
-  const system = await System.start({ vars: varsFor(api, wrong) });
+  const system = await System.start({ vars: varsFor(api, wrong), wrapped });
   try {
     await system.queuePurge(keysMessage("j.example", numbered(4)));
     const line = await logLine((line) => line.includes("purge_refused"), "a refused purge");
@@ -155,7 +158,7 @@ test("a zone that refuses is logged without the token, and purged once the token
 
 test("without a zone nothing is queued", { timeout: 60_000 }, async () => {
   const api = await ZoneApi.start(LIMITS);
-  const system = await System.start();
+  const system = await System.start({ wrapped });
   try {
     await system.queuePurge(keysMessage("k.example", numbered(3)));
     await system.restart({ vars: varsFor(api) });
