@@ -27,6 +27,13 @@ use worker::{
 /// Pause before an alarm that died is tried again: by then its call is over, too.
 const RETRY_MILLIS: i64 = 12_000;
 
+/// How much later than the alarm a request drains what the alarm should have. workerd was seen to lose an alarm that a request
+/// sets at the moment at which another one ends.
+const LATE_MILLIS: u64 = 500;
+
+/// Longest time that a request looks after what it queued; what must wait longer is the alarm's.
+const WATCHED_MICROS_MAX: i64 = 15_000_000;
+
 pub use object::PurgeObject;
 
 #[expect(missing_docs, reason = "the macro documents none of the methods that it makes")]
@@ -83,6 +90,7 @@ impl PurgeObject {
         if let Some(purger) = self.open()? {
             self.keep(purger.push(&self.platform(), &targets_of::<HostSha256>(&purge)))?;
             self.schedule(&purger).await?;
+            self.state.wait_until(watch(purger, self.platform()));
         }
         Ok(Vec::new())
     }
@@ -130,6 +138,22 @@ impl PurgeObject {
         match purger.next_drain() {
             Some(at) => storage.set_alarm((at.0 - WallClock.now().0).max(0) / 1_000).await,
             None => storage.delete_alarm().await,
+        }
+    }
+}
+
+/// Drains behind a request, where the alarm does not: not before it should have, and not for long.
+async fn watch(purger: Rc<Purger>, platform: ObjectPlatform) {
+    let began = WallClock.now();
+    while let Some(at) = purger.next_drain()
+        && at.0 - began.0 < WATCHED_MICROS_MAX
+    {
+        let left_millis = (at.0 - WallClock.now().0).max(0).unsigned_abs() / 1_000;
+        Timer.pause(left_millis + LATE_MILLIS).await;
+        if let Err(error) = purger.drain(&platform).await {
+            // What is stored counts, and the alarm begins with it.
+            console_error!("{}", serde_json::json!({"event": "purge_failed", "cause": error}));
+            return;
         }
     }
 }
