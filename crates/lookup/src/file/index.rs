@@ -15,7 +15,7 @@ use crate::file::{
     fetched::Fetched,
     footer::{Chunk, ChunkIndex, FileFooter, PageSpan},
     limits::{INDEX_PAYS_LEN_BYTES, PAGE_INDEX_LEN_BYTES_MAX, PAGES_MAX},
-    thrift::check_struct,
+    thrift::{check_column_index, check_struct},
 };
 
 /// What of the page index is wanted of one row group, by leaf columns.
@@ -151,7 +151,7 @@ pub(crate) fn parse_column_index(
     chunk: &Chunk<'_>,
     page_count: usize,
 ) -> Result<ColumnIndexMetaData, Cause> {
-    check_struct(bytes, "column index")?;
+    check_column_index(bytes)?;
     let index = decode_column_index(bytes, chunk.shape.storage.physical)?;
     let pages = index.num_pages();
     let nulls = index.null_counts().map_or(pages, |counts| counts.len() as u64);

@@ -4,7 +4,9 @@
 //! Spec: <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>
 //!
 //! The walk exists because the crate allocates what a list's header promises: a walked value holds every element that it
-//! promises, few enough of them, and is flat enough.
+//! promises, few enough of them, and is flat enough. And because the crate passes over booleans in a list as if they took
+//! no bytes (60.1): what follows is then read out of step, and a few bytes promise billions of elements that cost none.
+//! Nothing that Firn reads has such a list but a column index, which is walked by its own rule.
 
 use crate::file::{
     error::Cause,
@@ -186,7 +188,9 @@ impl<'a> Cursor<'a> {
         }
         let kinds = self.byte()?;
         let (key, value) = (self.kind(kinds >> 4)?, self.kind(kinds & 0x0f)?);
-        walk.count(Kind::Struct, len)?;
+        for kind in [key, value, Kind::Struct] {
+            walk.count(kind, len)?;
+        }
         for _ in 0..len {
             self.skip_element(key, walk, depth + 1)?;
             self.skip_element(value, walk, depth + 1)?;
@@ -214,6 +218,9 @@ pub(crate) struct Walk {
 impl Walk {
     /// Counts the elements of a list.
     pub(crate) fn count(&mut self, kind: Kind, len: usize) -> Result<(), Cause> {
+        if matches!(kind, Kind::Bool(_)) && len > 0 {
+            return Err(Cause::unsupported("thrift list of", "booleans"));
+        }
         if kind == Kind::Struct {
             self.structs = self.structs.saturating_add(len);
         }
@@ -224,6 +231,23 @@ impl Walk {
 /// Walks one structure that must fill `bytes` from the front, and changes nothing.
 pub(crate) fn check_struct(bytes: &[u8], what: &'static str) -> Result<(), Cause> {
     Cursor::new(bytes, what).skip_element(Kind::Struct, &mut Walk::default(), 0)
+}
+
+/// The same for a column index, whose first field lists the pages of nulls alone, as booleans.
+pub(crate) fn check_column_index(bytes: &[u8]) -> Result<(), Cause> {
+    let (mut cursor, mut walk, mut id) = (Cursor::new(bytes, "column index"), Walk::default(), 0);
+    while let Some(kind) = cursor.field(&mut id)? {
+        if (id, kind) != (1, Kind::List) {
+            cursor.skip(kind, &mut walk)?;
+            continue;
+        }
+        match cursor.list()? {
+            (Kind::Bool(_), len) => drop(cursor.take(len)?),
+            (_, 0) => {}
+            (_, len) => return Err(Cause::invalid("column index", len as u64)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -281,6 +305,21 @@ pub(crate) mod tests {
         check_struct(&nested(THRIFT_DEPTH_MAX), "").unwrap();
         assert!(matches!(check_struct(&nested(THRIFT_DEPTH_MAX + 1), ""), Err(Cause::Limit { .. })));
         check_struct(&nested(1_000_000), "").unwrap_err();
+    }
+
+    #[test]
+    fn booleans_stand_in_no_list_but_the_first_of_a_column_index() {
+        // A list of two booleans as field 1 and 2, and the end; a map of a boolean to one.
+        let list = |delta: u8| [delta << 4 | 9, 0x21, 1, 2, 0];
+        let map = [0x1b, 1, 0x11, 1, 1, 0];
+        for bytes in [&list(1)[..], &list(2), &map] {
+            assert!(matches!(check_struct(bytes, ""), Err(Cause::Unsupported { .. })), "{bytes:?}");
+        }
+        check_column_index(&list(1)).unwrap();
+        check_column_index(&list(2)).unwrap_err();
+        check_column_index(&[0x19, 0x21, 1]).unwrap_err();
+        // An empty list may be of anything.
+        check_struct(&[0x19, 0x01, 0], "").unwrap();
     }
 
     proptest! {
