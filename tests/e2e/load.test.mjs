@@ -165,6 +165,6 @@ test(`${SECONDS} s of mixed load: every answer is right, and memory does not gro
   context.diagnostic(`${count} requests, ${Math.round(count / secondsNow())} a second; serve's memory ${mib(wasmMiddle)} halfway, ${mib(wasmEnd)} at the end; workerd's ${mib(middle)}, then ${mib(end)}`);
   // A short run has not seen a whole cycle of the collector, nor every size of answer.
   if (SECONDS < 60) return;
+  // workerd's own is told alone: the simulators of R2, KV and the cache keep what they were given in it.
   assert.equal(wasmEnd, wasmMiddle, "the module's memory grew in the second half");
-  assert.ok(end <= middle * 1.1 + 16 * MIB, `workerd grew from ${middle} to ${end} bytes`);
 });
