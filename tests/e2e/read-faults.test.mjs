@@ -10,7 +10,6 @@ const NS = "e2e.example";
 const LAKE_ONLY = "lakeonly.example";
 /** Enough failures in a row that a dependency is left alone (`firn_store::breaker::FAILURES_MAX`). */
 const FAILURES_MAX = 20;
-const FORGET = { method: "POST", path: "/$.dev/forget?held=1", headers: { "Content-Length": "0" } };
 
 let system;
 let worker;
@@ -26,7 +25,7 @@ before(async () => {
 beforeEach(() => system.setClock(0));
 afterEach(async () => {
   await worker.fetch("http://serve/fault", { method: "DELETE" });
-  await system.request(FORGET);
+  await system.forgetHeld();
 });
 after(() => system.stop());
 
@@ -40,7 +39,7 @@ async function inTheLake(records) {
   const keys = records.map(({ ns = NS, ...record }) => ({ ns, type: "page", id: `faults/${(count += 1)}`, ...record }));
   await system.publish(keys.map((key) => ({ ...key, markdown: textOf(key) })), { token: token({ ns: [NS, LAKE_ONLY] }) });
   await system.flush({ forget: true });
-  await system.request(FORGET);
+  await system.forgetHeld();
   return keys;
 }
 
@@ -113,7 +112,7 @@ describe("the bucket", () => {
     assert.equal((await calls()).bucket, 0);
     await fault("bucket", "fail", { count: 0 });
     // As if its time were over.
-    await system.request(FORGET);
+    await system.forgetHeld();
     assertFound(await system.get(pathOf(key)), key);
   });
 
@@ -139,7 +138,7 @@ describe("a ledger", () => {
       assertUnavailable(await system.get(pathOf(open)));
       assertUnavailable(await system.get(pathOf(closed), { token: token() }));
       await fault("ledger", kind, { count: 0 });
-      await system.request(FORGET);
+      await system.forgetHeld();
       assertFound(await system.get(pathOf(open)), open);
       assertFound(await system.get(pathOf(closed), { token: token() }), closed);
     });
