@@ -1,122 +1,138 @@
 //! A walk over a footer before the `parquet` crate parses it.
 //!
-//! The crate allocates what a list's header promises, recurses as deep as a schema goes, and reads a field by its number
-//! whatever its type is. Here every promise is checked, the schema is a complete and shallow tree, and a field of a type
-//! that its number does not have (which Thrift's own readers skip as unknown) is *unsupported*.
+//! Every promise of a list is checked, the schema is a complete and shallow tree, and every field of a structure that
+//! the crate reads has the type that its number says (where another has, Thrift's own readers skip it as unknown; here it
+//! is *unsupported*).
 //!
 //! Spec: <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>
 
 use crate::file::{
     error::Cause,
     limits::{LEAF_COLUMNS_MAX, ROW_GROUPS_MAX, SCHEMA_DEPTH_MAX},
-    thrift::{Cursor, Kind, Walk},
+    thrift::{
+        Cursor, Layout,
+        Shape::{self, Any, Binary, Bool, Byte, Double, Int, List, Struct},
+        Walk,
+    },
 };
 
-/// The types of a structure's fields, from field 1 on.
-type Layout = [Kind];
+const INTS: Shape = List(&Int);
 
-const BOOL: Kind = Kind::Bool(true);
+const KEY_VALUES: Shape = List(&Struct(&[Binary, Binary]));
 
-const FILE_METADATA: &Layout = {
-    use Kind::{Binary, Int, List, Struct};
-    &[Int, List, Int, List, List, Binary, List, Struct, Binary]
+/// One of these: a union is written as a structure of one field.
+const TIME_UNIT: Shape = Struct(&[EMPTY, EMPTY, EMPTY]);
+
+const EMPTY: Shape = Struct(&[]);
+
+const LOGICAL_TYPE: &Layout = {
+    const TIME: Shape = Struct(&[Bool, TIME_UNIT]);
+    const DECIMAL: Shape = Struct(&[Int, Int]);
+    const INTEGER: Shape = Struct(&[Byte, Bool]);
+    const GEOGRAPHY: Shape = Struct(&[Binary, Int]);
+    &[
+        EMPTY,
+        EMPTY,
+        EMPTY,
+        EMPTY,
+        DECIMAL,
+        EMPTY,
+        TIME,
+        TIME,
+        Any,
+        INTEGER,
+        EMPTY,
+        EMPTY,
+        EMPTY,
+        EMPTY,
+        EMPTY,
+        Struct(&[Byte]),
+        Struct(&[Binary]),
+        GEOGRAPHY,
+        EMPTY,
+    ]
 };
 
-const SCHEMA_ELEMENT: &Layout = {
-    use Kind::{Binary, Int, Struct};
-    &[Int, Int, Int, Binary, Int, Int, Int, Int, Int, Struct]
-};
+const SCHEMA_ELEMENT: &Layout = &[Int, Int, Int, Binary, Int, Int, Int, Int, Int, Struct(LOGICAL_TYPE)];
 
-const ROW_GROUP: &Layout = {
-    use Kind::{Int, List};
-    &[List, Int, Int, List, Int, Int, Int]
-};
+const STATISTICS: &Layout = &[Binary, Binary, Int, Int, Binary, Binary, Bool, Bool, Int];
 
-const COLUMN_CHUNK: &Layout = {
-    use Kind::{Binary, Int, Struct};
-    &[Binary, Int, Struct, Int, Int, Int, Int, Struct, Binary]
-};
+const BOUNDING_BOX: &Layout = &[Double; 8];
 
-const COLUMN_METADATA: &Layout = {
-    use Kind::{Int, List, Struct};
-    &[Int, List, List, Int, Int, Int, Int, List, Int, Int, Int, Struct, List, Int, Int, Struct, Struct]
-};
+const COLUMN_METADATA: &Layout = &[
+    Int,
+    INTS,
+    List(&Binary),
+    Int,
+    Int,
+    Int,
+    Int,
+    KEY_VALUES,
+    Int,
+    Int,
+    Int,
+    Struct(STATISTICS),
+    List(&Struct(&[Int, Int, Int])),
+    Int,
+    Int,
+    Struct(&[Int, INTS, INTS]),
+    Struct(&[Struct(BOUNDING_BOX), INTS]),
+];
 
-const STATISTICS: &Layout = {
-    use Kind::{Binary, Int};
-    &[Binary, Binary, Int, Int, Binary, Binary, BOOL, BOOL, Int]
-};
+const COLUMN_CHUNK: &Layout = &[Binary, Int, Struct(COLUMN_METADATA), Int, Int, Int, Int, Any, Any];
+
+const SORTING_COLUMN: Shape = Struct(&[Int, Bool, Bool]);
+
+const ROW_GROUP: &Layout = &[List(&Struct(COLUMN_CHUNK)), Int, Int, List(&SORTING_COLUMN), Int, Int, Int];
+
+const COLUMN_ORDER: Shape = Struct(&[EMPTY, EMPTY, EMPTY]);
+
+const FILE_METADATA: &Layout = &[
+    Int,
+    List(&Struct(SCHEMA_ELEMENT)),
+    Int,
+    List(&Struct(ROW_GROUP)),
+    KEY_VALUES,
+    Binary,
+    List(&COLUMN_ORDER),
+    Any,
+    Any,
+];
 
 /// Walks a footer (`FileMetaData`).
 pub(crate) fn check_footer(bytes: &[u8]) -> Result<(), Cause> {
     let (mut cursor, mut walk, mut id) = (Cursor::new(bytes, "footer"), Walk::default(), 0);
-    while let Some(kind) = field(&mut cursor, FILE_METADATA, &mut id)? {
+    while let Some((kind, shape)) = cursor.shaped_field(FILE_METADATA, &mut id)? {
         match id {
             2 => check_schema(&mut cursor, &mut walk)?,
             4 => check_row_groups(&mut cursor, &mut walk)?,
-            _ => cursor.skip(kind, &mut walk)?,
+            _ => cursor.skip_shaped(kind, shape, &mut walk)?,
         }
     }
     Ok(())
 }
 
-/// The next field of a structure, of the type that its layout says.
-fn field(cursor: &mut Cursor<'_>, layout: &Layout, id: &mut i16) -> Result<Option<Kind>, Cause> {
-    let Some(kind) = cursor.field(id)? else { return Ok(None) };
-    let expected = usize::try_from(*id).ok().and_then(|id| layout.get(id.checked_sub(1)?));
-    let is_expected = match (kind, expected) {
-        (Kind::Bool(_), Some(Kind::Bool(_))) | (_, None) => true,
-        (kind, Some(expected)) => kind == *expected,
-    };
-    if is_expected { Ok(Some(kind)) } else { Err(Cause::unsupported("footer field", (*id, kind))) }
-}
-
-/// A list of structures; how many.
-fn structs(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<usize, Cause> {
-    let (kind, len) = cursor.list()?;
-    if kind != Kind::Struct && len > 0 {
-        return Err(Cause::unsupported("footer list of", kind));
-    }
-    walk.count(kind, len)?;
-    Ok(len)
-}
-
 fn check_row_groups(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
-    let groups = structs(cursor, walk)?;
+    let (_, groups) = cursor.shaped_list(Struct(ROW_GROUP), walk)?;
     Cause::check_limit("row groups", groups as u64, ROW_GROUPS_MAX as u64)?;
     for _ in 0..groups {
         let mut id = 0;
-        while let Some(kind) = field(cursor, ROW_GROUP, &mut id)? {
-            if id == 1 { check_chunks(cursor, walk)? } else { cursor.skip(kind, walk)? }
+        while let Some((kind, shape)) = cursor.shaped_field(ROW_GROUP, &mut id)? {
+            if id == 1 { check_chunks(cursor, walk)? } else { cursor.skip_shaped(kind, shape, walk)? }
         }
     }
     Ok(())
 }
 
 fn check_chunks(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
-    for _ in 0..structs(cursor, walk)? {
+    let (_, chunks) = cursor.shaped_list(Struct(COLUMN_CHUNK), walk)?;
+    for _ in 0..chunks {
         let mut id = 0;
-        while let Some(kind) = field(cursor, COLUMN_CHUNK, &mut id)? {
-            match id {
-                3 => check_chunk_metadata(cursor, walk)?,
-                8 | 9 => return Err(Cause::unsupported("column chunk", "encrypted")),
-                _ => cursor.skip(kind, walk)?,
+        while let Some((kind, shape)) = cursor.shaped_field(COLUMN_CHUNK, &mut id)? {
+            if matches!(id, 8 | 9) {
+                return Err(Cause::unsupported("column chunk", "encrypted"));
             }
-        }
-    }
-    Ok(())
-}
-
-fn check_chunk_metadata(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
-    let mut id = 0;
-    while let Some(kind) = field(cursor, COLUMN_METADATA, &mut id)? {
-        if id != 12 {
-            cursor.skip(kind, walk)?;
-            continue;
-        }
-        let mut statistic = 0;
-        while let Some(kind) = field(cursor, STATISTICS, &mut statistic)? {
-            cursor.skip(kind, walk)?;
+            cursor.skip_shaped(kind, shape, walk)?;
         }
     }
     Ok(())
@@ -124,7 +140,7 @@ fn check_chunk_metadata(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), 
 
 /// Walks the flattened tree of schema elements: `num_children`, in a depth-first traversal.
 fn check_schema(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
-    let len = structs(cursor, walk)?;
+    let (_, len) = cursor.shaped_list(Struct(SCHEMA_ELEMENT), walk)?;
     // How many children each open group still lacks; one root stands for itself.
     let mut open = vec![1usize];
     let mut leaf_count = 0u64;
@@ -156,12 +172,12 @@ fn check_schema(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<(), Cause> {
 
 fn schema_children(cursor: &mut Cursor<'_>, walk: &mut Walk) -> Result<usize, Cause> {
     let (mut id, mut children) = (0, 0);
-    while let Some(kind) = field(cursor, SCHEMA_ELEMENT, &mut id)? {
+    while let Some((kind, shape)) = cursor.shaped_field(SCHEMA_ELEMENT, &mut id)? {
         if id == 5 {
             let found = cursor.int()?;
             children = usize::try_from(found).map_err(|_| Cause::invalid("schema children", found))?;
         } else {
-            cursor.skip(kind, walk)?;
+            cursor.skip_shaped(kind, shape, walk)?;
         }
     }
     Ok(children)
@@ -206,11 +222,15 @@ mod tests {
 
     #[test]
     fn field_of_an_unexpected_type_is_unsupported() {
+        let is_unsupported = |bytes: &[u8]| matches!(check_footer(bytes), Err(Cause::Unsupported { .. }));
         // Field 1, the version, as text.
-        let error = check_footer(&[0x18, 1, b'x', 0]).unwrap_err();
-        assert!(matches!(error, Cause::Unsupported { .. }), "{error}");
+        assert!(is_unsupported(&[0x18, 1, b'x', 0]));
         // Field 10 does not exist: any type may come.
         check_footer(&[0xa8, 1, b'x', 0]).unwrap();
+        // A schema of one element, whose logical type is an integer of 8 bits, or of a number for the byte.
+        let integer = |width: u8| [0x29, 0x1c, 0xac, 0xac, width, 8, 0x11, 0, 0, 0, 0];
+        check_footer(&integer(0x13)).unwrap();
+        assert!(is_unsupported(&integer(0x15)));
     }
 
     proptest! {

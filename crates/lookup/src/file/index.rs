@@ -15,7 +15,7 @@ use crate::file::{
     fetched::Fetched,
     footer::{Chunk, ChunkIndex, FileFooter, PageSpan},
     limits::{INDEX_PAYS_LEN_BYTES, PAGE_INDEX_LEN_BYTES_MAX, PAGES_MAX},
-    thrift::{check_column_index, check_struct},
+    thrift::{Layout, Shape, check_struct},
 };
 
 /// What of the page index is wanted of one row group, by leaf columns.
@@ -116,9 +116,19 @@ fn parse(chunk: &Chunk<'_>, with_bounds: bool, fetched: &Fetched) -> Result<(Chu
     Ok((index, len_bytes))
 }
 
+const OFFSET_INDEX: &Layout = {
+    use Shape::{Int, List, Struct};
+    &[List(&Struct(&[Int, Int, Int])), List(&Int)]
+};
+
+const COLUMN_INDEX: &Layout = {
+    use Shape::{Binary, Bool, Int, List};
+    &[List(&Bool), List(&Binary), List(&Binary), Int, List(&Int), List(&Int), List(&Int), List(&Int)]
+};
+
 /// Reads an offset index. Its pages lie in the chunk, in order and apart, and hold all of its rows in order.
 pub(crate) fn parse_offset_index(bytes: &[u8], chunk: &Chunk<'_>) -> Result<Vec<PageSpan>, Cause> {
-    check_struct(bytes, "offset index")?;
+    check_struct(bytes, OFFSET_INDEX, "offset index")?;
     let index = decode_offset_index(bytes)?;
     let locations = index.page_locations();
     Cause::check_limit("pages of a column chunk", locations.len() as u64, PAGES_MAX as u64)?;
@@ -151,7 +161,7 @@ pub(crate) fn parse_column_index(
     chunk: &Chunk<'_>,
     page_count: usize,
 ) -> Result<ColumnIndexMetaData, Cause> {
-    check_column_index(bytes)?;
+    check_struct(bytes, COLUMN_INDEX, "column index")?;
     let index = decode_column_index(bytes, chunk.shape.storage.physical)?;
     let pages = index.num_pages();
     let nulls = index.null_counts().map_or(pages, |counts| counts.len() as u64);

@@ -4,9 +4,10 @@
 //! Spec: <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>
 //!
 //! The walk exists because the crate allocates what a list's header promises: a walked value holds every element that it
-//! promises, few enough of them, and is flat enough. And because the crate passes over booleans in a list as if they took
-//! no bytes (60.1): what follows is then read out of step, and a few bytes promise billions of elements that cost none.
-//! Nothing that Firn reads has such a list but a column index, which is walked by its own rule.
+//! promises, few enough of them, and is flat enough. And because the crate (60.1) goes by a field's number and not by its
+//! type: a field that is not what its number says is read out of step with what was written, and a few bytes then promise
+//! billions of booleans, which it passes over as if they took no bytes. So a walk knows the [`Shape`] of what the crate
+//! reads, and what has another one is *unsupported*; so are booleans in a list that no shape has.
 
 use crate::file::{
     error::Cause,
@@ -228,26 +229,101 @@ impl Walk {
     }
 }
 
-/// Walks one structure that must fill `bytes` from the front, and changes nothing.
-pub(crate) fn check_struct(bytes: &[u8], what: &'static str) -> Result<(), Cause> {
-    Cursor::new(bytes, what).skip_element(Kind::Struct, &mut Walk::default(), 0)
+/// What a value is, of those that the `parquet` crate reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// A field that the crate passes over by its type.
+    Any,
+    /// A boolean.
+    Bool,
+    /// One byte.
+    Byte,
+    /// A number.
+    Int,
+    /// Eight bytes.
+    Double,
+    /// Bytes.
+    Binary,
+    /// A list of such values.
+    List(&'static Shape),
+    /// A structure.
+    Struct(&'static Layout),
 }
 
-/// The same for a column index, whose first field lists the pages of nulls alone, as booleans.
-pub(crate) fn check_column_index(bytes: &[u8]) -> Result<(), Cause> {
-    let (mut cursor, mut walk, mut id) = (Cursor::new(bytes, "column index"), Walk::default(), 0);
-    while let Some(kind) = cursor.field(&mut id)? {
-        if (id, kind) != (1, Kind::List) {
-            cursor.skip(kind, &mut walk)?;
-            continue;
-        }
-        match cursor.list()? {
-            (Kind::Bool(_), len) => drop(cursor.take(len)?),
-            (_, 0) => {}
-            (_, len) => return Err(Cause::invalid("column index", len as u64)),
+/// The shapes of a structure's fields, from field 1 on. Others may be there; they are passed over.
+pub(crate) type Layout = [Shape];
+
+impl Shape {
+    const fn has(self, kind: Kind) -> bool {
+        matches!(
+            (self, kind),
+            (Self::Any, _)
+                | (Self::Bool, Kind::Bool(_))
+                | (Self::Byte, Kind::Byte)
+                | (Self::Int, Kind::Int)
+                | (Self::Double, Kind::Double)
+                | (Self::Binary, Kind::Binary)
+                | (Self::List(_), Kind::List)
+                | (Self::Struct(_), Kind::Struct)
+        )
+    }
+}
+
+impl Cursor<'_> {
+    /// Reads the header of the next field of a structure, which has the shape that its layout says.
+    pub(crate) fn shaped_field(
+        &mut self,
+        layout: &Layout,
+        last_id: &mut i16,
+    ) -> Result<Option<(Kind, Shape)>, Cause> {
+        let Some(kind) = self.field(last_id)? else { return Ok(None) };
+        let at = usize::try_from(*last_id).ok().and_then(|id| id.checked_sub(1));
+        let shape = at.and_then(|at| layout.get(at)).copied().unwrap_or(Shape::Any);
+        if shape.has(kind) {
+            Ok(Some((kind, shape)))
+        } else {
+            Err(Cause::unsupported("type of a field", (self.what, *last_id, kind)))
         }
     }
-    Ok(())
+
+    /// Reads the header of a list whose elements have that shape: their type, and how many there are.
+    pub(crate) fn shaped_list(&mut self, of: Shape, walk: &mut Walk) -> Result<(Kind, usize), Cause> {
+        let (kind, len) = self.list()?;
+        if len > 0 && !of.has(kind) {
+            return Err(Cause::unsupported("list of", (self.what, kind)));
+        }
+        if !matches!(of, Shape::Bool) {
+            walk.count(kind, len)?;
+        }
+        Ok((kind, len))
+    }
+
+    /// Passes over a field of that shape.
+    pub(crate) fn skip_shaped(&mut self, kind: Kind, shape: Shape, walk: &mut Walk) -> Result<(), Cause> {
+        match shape {
+            Shape::Struct(layout) => {
+                let mut id = 0;
+                while let Some((kind, shape)) = self.shaped_field(layout, &mut id)? {
+                    self.skip_shaped(kind, shape, walk)?;
+                }
+                Ok(())
+            }
+            Shape::List(of) => {
+                let (kind, len) = self.shaped_list(*of, walk)?;
+                (0..len).try_for_each(|_| match kind {
+                    // As a field it takes no byte, in a list one.
+                    Kind::Bool(_) => self.byte().map(drop),
+                    kind => self.skip_shaped(kind, *of, walk),
+                })
+            }
+            _ => self.skip(kind, walk),
+        }
+    }
+}
+
+/// Walks one structure of that layout from the front of `bytes`, and changes nothing.
+pub(crate) fn check_struct(bytes: &[u8], layout: &'static Layout, what: &'static str) -> Result<(), Cause> {
+    Cursor::new(bytes, what).skip_shaped(Kind::Struct, Shape::Struct(layout), &mut Walk::default())
 }
 
 #[cfg(test)]
@@ -294,38 +370,50 @@ pub(crate) mod tests {
 
     #[test]
     fn promises_are_held_or_refused() {
-        check_struct(&structs(THRIFT_STRUCTS_MAX), "").unwrap();
-        let too_many = check_struct(&structs(THRIFT_STRUCTS_MAX + 1), "").unwrap_err();
+        check_struct(&structs(THRIFT_STRUCTS_MAX), &[], "").unwrap();
+        let too_many = check_struct(&structs(THRIFT_STRUCTS_MAX + 1), &[], "").unwrap_err();
         assert!(matches!(too_many, Cause::Limit { .. }), "{too_many}");
         let mut broken = structs(100);
         broken.truncate(50);
-        assert_eq!(check_struct(&broken, "x"), Err(Cause::Truncated { what: "x" }));
+        assert_eq!(check_struct(&broken, &[], "x"), Err(Cause::Truncated { what: "x" }));
         // Structures in structures.
         let nested = |depth: usize| [vec![0x1c; depth], vec![0; depth + 1]].concat();
-        check_struct(&nested(THRIFT_DEPTH_MAX), "").unwrap();
-        assert!(matches!(check_struct(&nested(THRIFT_DEPTH_MAX + 1), ""), Err(Cause::Limit { .. })));
-        check_struct(&nested(1_000_000), "").unwrap_err();
+        // Depth is counted from the fields on.
+        check_struct(&nested(THRIFT_DEPTH_MAX + 1), &[], "").unwrap();
+        assert!(matches!(check_struct(&nested(THRIFT_DEPTH_MAX + 2), &[], ""), Err(Cause::Limit { .. })));
+        check_struct(&nested(1_000_000), &[], "").unwrap_err();
     }
 
     #[test]
-    fn booleans_stand_in_no_list_but_the_first_of_a_column_index() {
-        // A list of two booleans as field 1 and 2, and the end; a map of a boolean to one.
-        let list = |delta: u8| [delta << 4 | 9, 0x21, 1, 2, 0];
-        let map = [0x1b, 1, 0x11, 1, 1, 0];
-        for bytes in [&list(1)[..], &list(2), &map] {
-            assert!(matches!(check_struct(bytes, ""), Err(Cause::Unsupported { .. })), "{bytes:?}");
+    fn a_field_is_what_its_number_says() {
+        const LAYOUT: &Layout = &[Shape::List(&Shape::Bool), Shape::Struct(&[Shape::Byte, Shape::Double])];
+        let check = |bytes: &[u8]| check_struct(bytes, LAYOUT, "");
+        // Two booleans; nothing, of whatever type; a byte in a structure; a field that nobody knows.
+        for bytes in [&[0x19, 0x21, 1, 2, 0][..], &[0x19, 0x08, 0], &[0x2c, 0x13, 7, 0, 0], &[0x38, 1, 7, 0]]
+        {
+            check(bytes).unwrap();
         }
-        check_column_index(&list(1)).unwrap();
-        check_column_index(&list(2)).unwrap_err();
-        check_column_index(&[0x19, 0x21, 1]).unwrap_err();
-        // An empty list may be of anything.
-        check_struct(&[0x19, 0x01, 0], "").unwrap();
+        // A number for a list; numbers in the list; a boolean for the byte.
+        for bytes in [&[0x15, 2, 0][..], &[0x19, 0x25, 2, 4, 0], &[0x2c, 0x11, 0, 0]] {
+            assert!(matches!(check(bytes), Err(Cause::Unsupported { .. })), "{bytes:?}");
+        }
+        assert_eq!(check(&[0x19, 0x21, 1]), Err(Cause::Truncated { what: "" }));
+    }
+
+    #[test]
+    fn booleans_stand_in_no_list_that_nobody_knows() {
+        // A list of two booleans, a map of a boolean to one.
+        for bytes in [&[0x19, 0x21, 1, 2, 0][..], &[0x1b, 1, 0x11, 1, 1, 0]] {
+            let error = check_struct(bytes, &[], "").unwrap_err();
+            assert!(matches!(error, Cause::Unsupported { .. }), "{bytes:?}");
+        }
+        check_struct(&[0x19, 0x01, 0], &[], "").unwrap();
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = check_struct(&bytes, "");
+            let _ = check_struct(&bytes, &[Shape::List(&Shape::Bool), Shape::Struct(&[Shape::Double])], "");
             let _ = crate::file::header::PageHeader::parse(&bytes);
         }
     }
