@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { System, logLine, logLines } from "./system.mjs";
+import { System, logLine, logLines, token } from "./system.mjs";
 import { ZoneApi, send } from "./zone-api.mjs";
 
 const ZONE = randomBytes(16).toString("hex");
@@ -126,8 +126,28 @@ describe("the purge of a zone", { timeout: 120_000 }, () => {
     await system.restart();
     // Its alarm comes by itself as well, but workerd takes a minute for one that it was killed in.
     await system.queuePurge(keysMessage("h.example", [["another", "one"]]));
-    await arrived(["h.example", "i.example"].flatMap((ns) => keys.map((key) => tagOf(ns, ...key))));
+    await arrived([tagOf("h.example", "another", "one"), ...["h.example", "i.example"].flatMap((ns) => keys.map((key) => tagOf(ns, ...key)))]);
     assert.deepEqual(api.refused.filter(({ status }) => status !== 429), []);
+  });
+
+  test("is told of what was published or deleted, but for bulk, whose copies go by their time", async () => {
+    const ns = "l.example";
+    const keyOf = (idx) => ["page", `told/${idx} ü`];
+    const bearer = token({ ns: [ns] });
+    const publish = (indexes, mode) => system.publish(indexes.map((idx) => ({ ns, type: "page", id: keyOf(idx)[1], markdown: "x" })), { mode, token: bearer });
+    await publish([6, 7], "bulk");
+    for (const [mode, indexes] of [["build", [0, 1]], ["preview", [2, 3]]]) {
+      api.reset();
+      await publish(indexes, mode);
+      const tags = indexes.map((idx) => tagOf(ns, ...keyOf(idx)));
+      await arrived(tags);
+      assert.deepEqual([...api.purged].toSorted(), tags.toSorted(), mode);
+    }
+    api.reset();
+    const deleted = await system.get(`/$.content/${ns}/page/${encodeURIComponent(keyOf(0)[1])}`, { method: "DELETE", token: bearer });
+    assert.equal(deleted.status, 200, deleted.text);
+    await arrived([tagOf(ns, ...keyOf(0))]);
+    assert.equal(api.purged.size, 1);
   });
 
   test("does not take what is no message", async () => {

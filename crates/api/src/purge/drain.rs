@@ -101,6 +101,11 @@ impl Purger {
         queue.oldest().map(|since| pace.next_call(self.config.rate, since, is_full))
     }
 
+    /// Whether a call is under way, or was cut off less than a minute ago.
+    pub fn is_calling(&self) -> bool {
+        self.state.borrow().0.sending_until().is_some()
+    }
+
     /// Makes calls as long as one is due. An error of the storage ends it; what was not stored is drained again.
     pub async fn drain(&self, platform: &impl ZonePlatform) -> Result<(), String> {
         let began = platform.now();
