@@ -91,7 +91,7 @@ function send(port, path, { method = "GET", headers = {} } = {}) {
   });
 }
 
-const pathOf = ({ ns, type, id }) => `/$.content/${ns}/${type}/${id.split("/").map(encodeURIComponent).join("/")}.md`;
+const pathOf = ({ ns, type, id }) => `/$.content/${ns}/${type}/${id.split("/").map(encodeURIComponent).join("/")}.md?fresh=true`;
 
 async function lookUp({ ports }, key) {
   const answer = await send(ports.serve, pathOf(key));

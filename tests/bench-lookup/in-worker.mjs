@@ -1,8 +1,9 @@
 // What a read costs on the lake Worker's own, unsorted output, by manifests alone and by the place that the ledger knows: R2
 // requests, waves and bytes, cold and warm, and its time against one bare R2.get of the same content in the same run.
 //
-// cold: nothing parsed is held, as in a fresh isolate. pointer: only the tables' pointers are due. warm: all is held.
-// Storage is miniflare's R2, in the same workerd: its own time is inside every figure, so ratios are lower bounds.
+// nothing: no parsed object is held, as in a fresh isolate. objects: only the tables' pointers are due. all: nothing is due. The
+// edge cache is not asked (`?fresh=true`). Storage is miniflare's R2, in the same workerd: its own time is inside every
+// figure, so ratios are lower bounds.
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -73,7 +74,7 @@ async function measure(origin, ids, prepare) {
   for (const id of ids) {
     await prepare();
     const began = performance.now();
-    const answer = await get(origin, `/$.content/bench.example/page/${id}.md`);
+    const answer = await get(origin, `/$.content/bench.example/page/${id}.md?fresh=true`);
     times.push(performance.now() - began);
     if (answer.status !== 200 || answer.body.toString() !== contentOf(id)) throw new Error(`${id}: ${answer.status}`);
     costs.push(parseCost(answer.headers["x-firn-cost"]));
