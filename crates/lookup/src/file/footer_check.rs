@@ -20,7 +20,7 @@ const INTS: Shape = List(&Int);
 
 const KEY_VALUES: Shape = List(&Struct(&[Binary, Binary]));
 
-/// One of these: a union is written as a structure of one field.
+/// Of one field, as every union.
 const TIME_UNIT: Shape = Struct(&[EMPTY, EMPTY, EMPTY]);
 
 const EMPTY: Shape = Struct(&[]);
@@ -31,25 +31,25 @@ const LOGICAL_TYPE: &Layout = {
     const INTEGER: Shape = Struct(&[Byte, Bool]);
     const GEOGRAPHY: Shape = Struct(&[Binary, Int]);
     &[
-        EMPTY,
-        EMPTY,
-        EMPTY,
-        EMPTY,
+        EMPTY, // STRING
+        EMPTY, // MAP
+        EMPTY, // LIST
+        EMPTY, // ENUM
         DECIMAL,
-        EMPTY,
+        EMPTY, // DATE
         TIME,
-        TIME,
-        Any,
+        TIME, // TIMESTAMP
+        Any,  // reserved for INTERVAL
         INTEGER,
-        EMPTY,
-        EMPTY,
-        EMPTY,
-        EMPTY,
-        EMPTY,
-        Struct(&[Byte]),
-        Struct(&[Binary]),
+        EMPTY,             // UNKNOWN
+        EMPTY,             // JSON
+        EMPTY,             // BSON
+        EMPTY,             // UUID
+        EMPTY,             // FLOAT16
+        Struct(&[Byte]),   // VARIANT
+        Struct(&[Binary]), // GEOMETRY
         GEOGRAPHY,
-        EMPTY,
+        EMPTY, // FILE
     ]
 };
 
@@ -60,23 +60,23 @@ const STATISTICS: &Layout = &[Binary, Binary, Int, Int, Binary, Binary, Bool, Bo
 const BOUNDING_BOX: &Layout = &[Double; 8];
 
 const COLUMN_METADATA: &Layout = &[
-    Int,
-    INTS,
-    List(&Binary),
-    Int,
-    Int,
-    Int,
-    Int,
-    KEY_VALUES,
-    Int,
-    Int,
-    Int,
-    Struct(STATISTICS),
-    List(&Struct(&[Int, Int, Int])),
-    Int,
-    Int,
-    Struct(&[Int, INTS, INTS]),
-    Struct(&[Struct(BOUNDING_BOX), INTS]),
+    Int,                                   // type
+    INTS,                                  // encodings
+    List(&Binary),                         // path_in_schema
+    Int,                                   // codec
+    Int,                                   // num_values
+    Int,                                   // total_uncompressed_size
+    Int,                                   // total_compressed_size
+    KEY_VALUES,                            // key_value_metadata
+    Int,                                   // data_page_offset
+    Int,                                   // index_page_offset
+    Int,                                   // dictionary_page_offset
+    Struct(STATISTICS),                    // statistics
+    List(&Struct(&[Int, Int, Int])),       // encoding_stats
+    Int,                                   // bloom_filter_offset
+    Int,                                   // bloom_filter_length
+    Struct(&[Int, INTS, INTS]),            // size_statistics
+    Struct(&[Struct(BOUNDING_BOX), INTS]), // geospatial_statistics
 ];
 
 const COLUMN_CHUNK: &Layout = &[Binary, Int, Struct(COLUMN_METADATA), Int, Int, Int, Int, Any, Any];
@@ -93,10 +93,10 @@ const FILE_METADATA: &Layout = &[
     Int,
     List(&Struct(ROW_GROUP)),
     KEY_VALUES,
-    Binary,
+    Binary, // created_by
     List(&COLUMN_ORDER),
-    Any,
-    Any,
+    Any, // encryption_algorithm
+    Any, // footer_signing_key_metadata
 ];
 
 /// Walks a footer (`FileMetaData`).
