@@ -150,15 +150,48 @@ impl<'a> Cursor<'a> {
         Ok((kind, len))
     }
 
-    /// Passes over a value of `kind` that is a field.
-    pub(crate) fn skip(&mut self, kind: Kind, walk: &mut Walk) -> Result<(), Cause> {
-        match kind {
-            Kind::Bool(_) => Ok(()),
-            other => self.skip_element(other, walk, 0),
+    /// Reads the header of the next field of a structure, which has the shape that its layout says.
+    pub(crate) fn shaped_field(
+        &mut self,
+        layout: &Layout,
+        last_id: &mut i16,
+    ) -> Result<Option<(Kind, Shape)>, Cause> {
+        let Some(kind) = self.field(last_id)? else { return Ok(None) };
+        let at = usize::try_from(*last_id).ok().and_then(|id| id.checked_sub(1));
+        let shape = at.and_then(|at| layout.get(at)).copied().unwrap_or(Shape::Any);
+        if shape.has(kind) {
+            Ok(Some((kind, shape)))
+        } else {
+            Err(Cause::unsupported("type of a field", (self.what, *last_id, kind)))
         }
     }
 
-    fn skip_element(&mut self, kind: Kind, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
+    /// Reads the header of a list whose elements have that shape: their type, and how many there are.
+    pub(crate) fn shaped_list(&mut self, of: Shape, walk: &mut Walk) -> Result<(Kind, usize), Cause> {
+        let (kind, len) = self.list()?;
+        if len > 0 && !of.has(kind) {
+            return Err(Cause::unsupported("list of", (self.what, kind)));
+        }
+        if !matches!(of, Shape::Bool) {
+            walk.count(kind, len)?;
+        }
+        Ok((kind, len))
+    }
+
+    /// Passes over a value of `kind` that is a field, whatever it holds.
+    pub(crate) fn skip(&mut self, kind: Kind, walk: &mut Walk) -> Result<(), Cause> {
+        self.skip_shaped(kind, Shape::Any, walk)
+    }
+
+    /// Passes over a value of `kind` that is a field and has that shape.
+    pub(crate) fn skip_shaped(&mut self, kind: Kind, shape: Shape, walk: &mut Walk) -> Result<(), Cause> {
+        match kind {
+            Kind::Bool(_) => Ok(()),
+            other => self.skip_element(other, shape, walk, 0),
+        }
+    }
+
+    fn skip_element(&mut self, kind: Kind, shape: Shape, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
         Cause::check_limit("thrift nesting", depth as u64, THRIFT_DEPTH_MAX as u64)?;
         match kind {
             Kind::Bool(_) | Kind::Byte => self.byte().map(drop),
@@ -170,12 +203,15 @@ impl<'a> Cursor<'a> {
                 self.take(len).map(drop)
             }
             Kind::List => {
-                let (kind, len) = self.list()?;
-                walk.count(kind, len)?;
-                (0..len).try_for_each(|_| self.skip_element(kind, walk, depth + 1))
+                let of = if let Shape::List(of) = shape { *of } else { Shape::Any };
+                let (kind, len) = self.shaped_list(of, walk)?;
+                (0..len).try_for_each(|_| self.skip_element(kind, of, walk, depth + 1))
             }
             Kind::Map => self.skip_map(walk, depth),
-            Kind::Struct => self.skip_struct(walk, depth),
+            Kind::Struct => {
+                let layout = if let Shape::Struct(layout) = shape { layout } else { &[] };
+                self.skip_struct(layout, walk, depth)
+            }
         }
     }
 
@@ -193,17 +229,17 @@ impl<'a> Cursor<'a> {
             walk.count(kind, len)?;
         }
         for _ in 0..len {
-            self.skip_element(key, walk, depth + 1)?;
-            self.skip_element(value, walk, depth + 1)?;
+            self.skip_element(key, Shape::Any, walk, depth + 1)?;
+            self.skip_element(value, Shape::Any, walk, depth + 1)?;
         }
         Ok(())
     }
 
-    fn skip_struct(&mut self, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
+    fn skip_struct(&mut self, layout: &Layout, walk: &mut Walk, depth: usize) -> Result<(), Cause> {
         let mut id = 0;
-        while let Some(kind) = self.field(&mut id)? {
+        while let Some((kind, shape)) = self.shaped_field(layout, &mut id)? {
             if !matches!(kind, Kind::Bool(_)) {
-                self.skip_element(kind, walk, depth + 1)?;
+                self.skip_element(kind, shape, walk, depth + 1)?;
             }
         }
         Ok(())
@@ -269,61 +305,9 @@ impl Shape {
     }
 }
 
-impl Cursor<'_> {
-    /// Reads the header of the next field of a structure, which has the shape that its layout says.
-    pub(crate) fn shaped_field(
-        &mut self,
-        layout: &Layout,
-        last_id: &mut i16,
-    ) -> Result<Option<(Kind, Shape)>, Cause> {
-        let Some(kind) = self.field(last_id)? else { return Ok(None) };
-        let at = usize::try_from(*last_id).ok().and_then(|id| id.checked_sub(1));
-        let shape = at.and_then(|at| layout.get(at)).copied().unwrap_or(Shape::Any);
-        if shape.has(kind) {
-            Ok(Some((kind, shape)))
-        } else {
-            Err(Cause::unsupported("type of a field", (self.what, *last_id, kind)))
-        }
-    }
-
-    /// Reads the header of a list whose elements have that shape: their type, and how many there are.
-    pub(crate) fn shaped_list(&mut self, of: Shape, walk: &mut Walk) -> Result<(Kind, usize), Cause> {
-        let (kind, len) = self.list()?;
-        if len > 0 && !of.has(kind) {
-            return Err(Cause::unsupported("list of", (self.what, kind)));
-        }
-        if !matches!(of, Shape::Bool) {
-            walk.count(kind, len)?;
-        }
-        Ok((kind, len))
-    }
-
-    /// Passes over a field of that shape.
-    pub(crate) fn skip_shaped(&mut self, kind: Kind, shape: Shape, walk: &mut Walk) -> Result<(), Cause> {
-        match shape {
-            Shape::Struct(layout) => {
-                let mut id = 0;
-                while let Some((kind, shape)) = self.shaped_field(layout, &mut id)? {
-                    self.skip_shaped(kind, shape, walk)?;
-                }
-                Ok(())
-            }
-            Shape::List(of) => {
-                let (kind, len) = self.shaped_list(*of, walk)?;
-                (0..len).try_for_each(|_| match kind {
-                    // As a field it takes no byte, in a list one.
-                    Kind::Bool(_) => self.byte().map(drop),
-                    kind => self.skip_shaped(kind, *of, walk),
-                })
-            }
-            _ => self.skip(kind, walk),
-        }
-    }
-}
-
 /// Walks one structure of that layout from the front of `bytes`, and changes nothing.
-pub(crate) fn check_struct(bytes: &[u8], layout: &'static Layout, what: &'static str) -> Result<(), Cause> {
-    Cursor::new(bytes, what).skip_shaped(Kind::Struct, Shape::Struct(layout), &mut Walk::default())
+pub(crate) fn check_struct(bytes: &[u8], layout: &Layout, what: &'static str) -> Result<(), Cause> {
+    Cursor::new(bytes, what).skip_struct(layout, &mut Walk::default(), 0)
 }
 
 #[cfg(test)]
@@ -378,9 +362,8 @@ pub(crate) mod tests {
         assert_eq!(check_struct(&broken, &[], "x"), Err(Cause::Truncated { what: "x" }));
         // Structures in structures.
         let nested = |depth: usize| [vec![0x1c; depth], vec![0; depth + 1]].concat();
-        // Depth is counted from the fields on.
-        check_struct(&nested(THRIFT_DEPTH_MAX + 1), &[], "").unwrap();
-        assert!(matches!(check_struct(&nested(THRIFT_DEPTH_MAX + 2), &[], ""), Err(Cause::Limit { .. })));
+        check_struct(&nested(THRIFT_DEPTH_MAX), &[], "").unwrap();
+        assert!(matches!(check_struct(&nested(THRIFT_DEPTH_MAX + 1), &[], ""), Err(Cause::Limit { .. })));
         check_struct(&nested(1_000_000), &[], "").unwrap_err();
     }
 
