@@ -11,7 +11,7 @@ use firn_api::{
         message::decode,
         pace::{BUCKET_DEFAULT, CALLS_PER_MINUTE_DEFAULT, Ending, Pace, Rate, TAGS_PER_CALL_DEFAULT},
         queue::{Changes, Waiting, targets_of},
-        zone::{API_DEFAULT, CALL_TIMEOUT_MS, Zone},
+        zone::{API_DEFAULT, Zone},
     },
     tables::catalog::Transport,
 };
@@ -27,21 +27,11 @@ use worker::{
 /// Pause before an alarm that died is tried again: by then its call is over, too.
 const RETRY_MILLIS: i64 = 12_000;
 
-/// How much later than the alarm a request drains what the alarm should have. workerd was seen to lose an alarm that a request
-/// sets at the moment at which another one ends.
-const LATE_MILLIS: u64 = 500;
-
-/// Longest pause before a drain that is watched; what must wait longer is the alarm's.
-const WATCHED_MILLIS_MAX: u64 = 15_000;
-
 pub use object::PurgeObject;
 
 #[expect(missing_docs, reason = "the macro documents none of the methods that it makes")]
 mod object {
-    use std::{
-        cell::{Cell, RefCell},
-        rc::Rc,
-    };
+    use std::{cell::RefCell, rc::Rc};
 
     use firn_api::purge::drain::Purger;
     use worker::{Env, State, durable_object};
@@ -54,14 +44,12 @@ mod object {
         pub(super) env: Env,
         /// `None` before the first use, and after the storage failed: then what it holds counts.
         pub(super) purger: RefCell<Option<Rc<Purger>>>,
-        /// Whether a request looks after the queue.
-        pub(super) is_watched: Rc<Cell<bool>>,
     }
 }
 
 impl DurableObject for PurgeObject {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, purger: RefCell::new(None), is_watched: Rc::default() }
+        Self { state, env, purger: RefCell::new(None) }
     }
 
     async fn fetch(&self, _: Request) -> Result<Response> {
@@ -95,13 +83,7 @@ impl PurgeObject {
         if let Some(purger) = self.open()? {
             self.keep(purger.push(&self.platform(), &targets_of::<HostSha256>(&purge)))?;
             self.schedule(&purger).await?;
-            if !self.is_watched.replace(true) {
-                let (platform, is_watched) = (self.platform(), Rc::clone(&self.is_watched));
-                self.state.wait_until(async move {
-                    watch(purger, platform).await;
-                    is_watched.set(false);
-                });
-            }
+            self.state.wait_until(watch(purger, self.platform()));
         }
         Ok(Vec::new())
     }
@@ -153,22 +135,12 @@ impl PurgeObject {
     }
 }
 
-/// Drains behind a request, where the alarm does not: not before it should have, and as long as what waits is due soon.
+/// Looks after the queue behind a request: workerd was seen to lose an alarm that a request sets at the moment at which
+/// another one ends.
 async fn watch(purger: Rc<Purger>, platform: ObjectPlatform) {
-    while let Some(at) = purger.next_drain() {
-        let left_millis = (at.0 - WallClock.now().0).max(0).unsigned_abs() / 1_000;
-        let left_millis = match purger.is_calling() {
-            // When to call next is known once this call has ended.
-            true => left_millis.min(CALL_TIMEOUT_MS),
-            false if left_millis > WATCHED_MILLIS_MAX => return,
-            false => left_millis,
-        };
-        Timer.pause(left_millis + LATE_MILLIS).await;
-        if let Err(error) = purger.drain(&platform).await {
-            // What is stored counts, and the alarm begins with it.
-            console_error!("{}", serde_json::json!({"event": "purge_failed", "cause": error}));
-            return;
-        }
+    if let Err(error) = purger.watch(&platform).await {
+        // What is stored counts, and the alarm begins with it.
+        console_error!("{}", serde_json::json!({"event": "purge_failed", "cause": error}));
     }
 }
 

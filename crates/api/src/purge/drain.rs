@@ -6,7 +6,7 @@
 //! 3. The call, within its deadline. No borrow is held meanwhile: more may be pushed.
 //! 4. How it ended is noted and stored.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use firn_store::{retry::Pause, timeout::within};
 use firn_types::time::Micros;
@@ -25,6 +25,12 @@ use crate::{
 /// How long one drain goes on, in microseconds: an alarm of a Durable Object may take 15 minutes, and others want the
 /// object too.
 const DRAIN_MICROS_MAX: i64 = 60_000_000;
+
+/// How much later than it should be done a watch drains.
+const LATE_MS: u64 = 500;
+
+/// Longest pause before a drain that is watched; what must wait longer is the alarm's.
+const WATCHED_MS_MAX: u64 = 15_000;
 
 /// What draining needs of its platform, besides timers and the clock.
 #[expect(async_fn_in_trait, reason = "one thread; callers are generic and never name the future")]
@@ -71,13 +77,14 @@ pub enum Event<'a> {
 pub struct Purger {
     config: PurgeConfig,
     state: RefCell<(Queue, Pace)>,
+    is_watched: Cell<bool>,
 }
 
 impl Purger {
     /// With what was stored.
     pub fn new(config: PurgeConfig, stored: &[Waiting], pace: Pace) -> Self {
         let queue = Queue::restore(config.limits(), stored);
-        Self { config, state: RefCell::new((queue, pace)) }
+        Self { config, state: RefCell::new((queue, pace)), is_watched: Cell::new(false) }
     }
 
     /// Takes in what was touched, and stores it.
@@ -101,11 +108,6 @@ impl Purger {
         queue.oldest().map(|since| pace.next_call(self.config.rate, since, is_full))
     }
 
-    /// Whether a call is under way, or was cut off less than a minute ago.
-    pub fn is_calling(&self) -> bool {
-        self.state.borrow().0.sending_until().is_some()
-    }
-
     /// Makes calls as long as one is due. An error of the storage ends it; what was not stored is drained again.
     pub async fn drain(&self, platform: &impl ZonePlatform) -> Result<(), String> {
         let began = platform.now();
@@ -117,6 +119,33 @@ impl Purger {
             let ending = self.call(platform, &tags).await;
             platform.note(&Event::Called { ending: &ending, tag_count: tags.len() });
             self.end(platform, &ending)?;
+        }
+        Ok(())
+    }
+
+    /// Drains where no alarm does: a little later than it should be done, as long as what waits is due soon. Does nothing
+    /// where the queue is watched already.
+    pub async fn watch(&self, platform: &impl ZonePlatform) -> Result<(), String> {
+        if self.is_watched.replace(true) {
+            return Ok(());
+        }
+        let outcome = self.drain_late(platform).await;
+        self.is_watched.set(false);
+        outcome
+    }
+
+    async fn drain_late(&self, platform: &impl ZonePlatform) -> Result<(), String> {
+        while let Some(at) = self.next_drain() {
+            let left_ms = (at.0 - platform.now().0).max(0).unsigned_abs() / 1_000;
+            let is_calling = self.state.borrow().0.sending_until().is_some();
+            let left_ms = match is_calling {
+                // When to call next is known once this call has ended.
+                true => left_ms.min(CALL_TIMEOUT_MS),
+                false if left_ms > WATCHED_MS_MAX => return Ok(()),
+                false => left_ms,
+            };
+            platform.pause(left_ms + LATE_MS).await;
+            self.drain(platform).await?;
         }
         Ok(())
     }

@@ -45,6 +45,8 @@ struct World {
     calls: RefCell<Vec<(i64, Vec<String>)>>,
     refused_count: Cell<usize>,
     notes: RefCell<Vec<String>>,
+    /// Whether there are other pauses than a call's deadline.
+    is_watched: Cell<bool>,
     /// How long a call takes; how far that varies is what calls arrive unevenly by.
     call_micros: Cell<i64>,
 }
@@ -83,7 +85,7 @@ impl Body for Reply {
 
 impl Pause for World {
     async fn pause(&self, pause_ms: u64) {
-        assert_eq!(pause_ms, CALL_TIMEOUT_MS);
+        assert!(pause_ms == CALL_TIMEOUT_MS || self.is_watched.get(), "{pause_ms}");
         self.now.set(self.now.get() + i64::try_from(pause_ms).unwrap() * 1_000);
     }
 
@@ -324,4 +326,37 @@ fn more_than_half_a_thousand_keys_of_a_type_are_one_tag() {
     purger.push(&world, &targets).unwrap();
     run(&world, &purger);
     assert_eq!(world.purged(), BTreeSet::from([CacheTag::of_type::<H>("a", "page").to_string()]));
+}
+
+#[test]
+fn a_watch_sends_what_no_alarm_does_as_long_as_it_is_due_soon() {
+    let world = World::default();
+    world.is_watched.set(true);
+    let purger = start(&world);
+    purger.push(&world, &[key(1)]).unwrap();
+    world.faults.borrow_mut().push_back(Fault::Hang);
+    block_on(purger.watch(&world)).unwrap();
+    assert_eq!((world.calls.borrow().len(), purger.next_drain()), (1, None));
+
+    // A drain that ended in the middle of its call.
+    purger.push(&world, &[key(2)]).unwrap();
+    world.now.set(purger.next_drain().unwrap().0);
+    assert_eq!(purger.take_due(&world).unwrap(), [key(2).tag()]);
+    block_on(purger.watch(&world)).unwrap();
+    assert_eq!((world.calls.borrow().len(), purger.next_drain()), (2, None));
+
+    purger.push(&world, &[key(3)]).unwrap();
+    world.faults.borrow_mut().push_back(Fault::Answer(429, Some("90")));
+    block_on(purger.watch(&world)).unwrap();
+    assert!(purger.next_drain().is_some_and(|at| at.0 > world.now.get()), "that is the alarm's");
+}
+
+#[test]
+fn a_queue_is_watched_once_at_a_time() {
+    let world = World::default();
+    let purger = start(&world);
+    purger.push(&world, &[key(1)]).unwrap();
+    purger.is_watched.set(true);
+    block_on(purger.watch(&world)).unwrap();
+    assert!(world.calls.borrow().is_empty());
 }
